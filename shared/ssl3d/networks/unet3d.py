@@ -1,0 +1,115 @@
+"""The 3D U-Net backbone."""
+
+from typing import List, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .features import Features
+
+CHANNELS_PER_GROUP = 8
+
+
+def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Twice convolution 3x3x3, group normalisation (eight channels a group) and leaky ReLU (slope 0.2).
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, a multiple of 8.
+        stride: stride of the first convolution.
+    """
+    layers: list[nn.Module] = []
+    for channels, step in ((in_channels, stride), (out_channels, 1)):
+        convolution = nn.Conv3d(channels, out_channels, kernel_size=3, stride=step, padding=1)
+        nn.init.kaiming_normal_(convolution.weight)
+        layers += [
+            convolution,
+            nn.GroupNorm(out_channels // CHANNELS_PER_GROUP, out_channels),
+            nn.LeakyReLU(0.2, inplace=True),
+        ]
+    return nn.Sequential(*layers)
+
+
+class UNet3d(nn.Module):
+    """3D U-Net with free widths that gives its feature maps at every level.
+
+    With ``channels=(32, 64, 128, 256, 512), stem_stride=1`` it is the network of GVSL (He et al., CVPR 2023,
+    https://arxiv.org/abs/2303.00874, appendix B) to the last number. ``stem_stride=2`` halves the grid before the first
+    level, which makes a step several times cheaper, and brings the last map back by one transposed convolution.
+
+    Weights are kept channels-last, the layout in which 3D convolutions run fastest on CPUs and on tensor cores.
+
+    Args:
+        in_channels: channels of the input, at least 1.
+        channels: width of each level from fine to coarse, at least two, each a multiple of 8.
+        stem_stride: stride of the first convolution, 1 or 2.
+
+    Raises:
+        ValueError: for an argument outside these bounds, or an input that is not (B, in_channels, D, H, W).
+
+    Examples:
+        >>> features = UNet3d()(torch.zeros(1, 1, 32, 48, 40))
+        >>> features.decoder[-1].shape
+        torch.Size([1, 16, 32, 48, 40])
+    """
+
+    def __init__(self, in_channels: int = 1, channels: Sequence[int] = (16, 32, 64, 96), stem_stride: int = 2) -> None:
+        super().__init__()
+        channels = tuple(int(width) for width in channels)
+        if in_channels < 1:
+            raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
+        if len(channels) < 2 or any(width < 1 or width % CHANNELS_PER_GROUP for width in channels):
+            raise ValueError(f"channels must be two or more multiples of {CHANNELS_PER_GROUP}, got {channels}.")
+        if stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride}.")
+        self.in_channels = in_channels
+        self.stem_stride = stem_stride
+        self.encoder_channels = channels
+        self.encoder_strides = tuple(stem_stride * 2**level for level in range(len(channels)))
+        self.decoder_channels = channels[-2::-1] + channels[:1] * (stem_stride - 1)
+        self.decoder_strides = self.encoder_strides[-2::-1] + (1,) * (stem_stride - 1)
+
+        widths = (in_channels, *channels)
+        self.encoder = nn.ModuleList(
+            conv_block(narrow, wide, stem_stride if level == 0 else 1)
+            for level, (narrow, wide) in enumerate(zip(widths, channels))  # noqa: B905 (widths is one longer)
+        )
+        self.decoder = nn.ModuleList(
+            conv_block(fine + coarse, fine) for coarse, fine in zip(channels[:0:-1], channels[-2::-1], strict=True)
+        )
+        self.upsample = (
+            nn.ConvTranspose3d(channels[0], channels[0], kernel_size=2, stride=2) if stem_stride == 2 else nn.Identity()
+        )
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor) -> Features:
+        """Feature maps of ``x`` (B, in_channels, D, H, W), which may have any spatial size.
+
+        The input is padded with zeros, evenly on both sides, to a multiple of the coarsest stride. Only the last
+        decoder map is cropped back; all others are on the padded grid.
+        """
+        if x.dim() != 5 or x.shape[1] != self.in_channels:
+            raise ValueError(f"UNet3d takes (B, {self.in_channels}, D, H, W), got {list(x.shape)}.")
+        depth, height, width = x.shape[2], x.shape[3], x.shape[4]
+        stride = self.encoder_strides[-1]
+        pad_d, pad_h, pad_w = -depth % stride, -height % stride, -width % stride
+        front_d, front_h, front_w = pad_d // 2, pad_h // 2, pad_w // 2
+        if pad_d + pad_h + pad_w > 0:
+            x = F.pad(x, [front_w, pad_w - front_w, front_h, pad_h - front_h, front_d, pad_d - front_d])
+
+        encoder: List[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            x = block(x if level == 0 else F.max_pool3d(x, 2))
+            encoder.append(x)
+        decoder: List[Tensor] = []
+        for level, block in enumerate(self.decoder):
+            skip = encoder[len(encoder) - 2 - level]
+            x = F.interpolate(x, size=skip.shape[2:], mode="trilinear", align_corners=True)
+            x = block(torch.cat([skip, x], dim=1))
+            decoder.append(x)
+        if self.stem_stride == 2:
+            x = self.upsample(x)
+            decoder.append(x)
+        decoder[-1] = x[:, :, front_d : front_d + depth, front_h : front_h + height, front_w : front_w + width]
+        return Features(encoder, decoder)
