@@ -111,5 +111,6 @@ class UNet3d(nn.Module):
         if self.stem_stride == 2:
             x = self.upsample(x)
             decoder.append(x)
-        decoder[-1] = x[:, :, front_d : front_d + depth, front_h : front_h + height, front_w : front_w + width]
+        if pad_d + pad_h + pad_w > 0:
+            decoder[-1] = x[:, :, front_d : front_d + depth, front_h : front_h + height, front_w : front_w + width]
         return Features(encoder, decoder)
