@@ -1,3 +1,5 @@
 """Self-supervised pre-training for 3D medical images, as MONAI bundles that simply run."""
 
-__version__ = "0.1.0"
+from .version import __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,29 @@
+"""Datalists, validation, the cache of prepared volumes, draws, and synthetic anatomy."""
+
+from .cache import PreparedDataset
+from .checks import Fault, check_item
+from .content import content_key
+from .datalist import Datalist
+from .draws import DrawDataset, DrawSampler, draw_seed
+from .folders import cache_dir
+from .splits import hippocampus_split, labelled_subset, positional_split
+from .synthetic import synthesize
+from .validation import DataError, validate
+
+__all__ = [
+    "DataError",
+    "Datalist",
+    "DrawDataset",
+    "DrawSampler",
+    "Fault",
+    "PreparedDataset",
+    "cache_dir",
+    "check_item",
+    "content_key",
+    "draw_seed",
+    "hippocampus_split",
+    "labelled_subset",
+    "positional_split",
+    "synthesize",
+    "validate",
+]

@@ -1,0 +1,131 @@
+"""Deterministic transforms run once: their results on disk, by the content of the files and the settings."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import monai
+import torch
+from monai.data import PersistentDataset
+from monai.transforms import Compose, Transform
+from monai.transforms.traits import RandomizableTrait
+from monai.utils import convert_to_tensor
+
+from ..version import __version__
+from . import folders
+from .content import content_key, replacing
+from .describe import describe
+
+logger = logging.getLogger(__name__)
+
+
+class PreparedDataset(PersistentDataset):
+    """MONAI's ``PersistentDataset`` with a cache that cannot be stale, shared or broken by accident.
+
+    The transforms before the first random one are run once for each item. Their result lies in
+    ``<cache_dir>/prepared/<settings>/<item>.pt``. ``settings`` stands for these transforms with all their arguments and
+    the versions of monai and ssl3d (written out in ``settings.json`` beside), ``item`` for the bytes of its files and
+    its other entries. So data may move, and a changed file or argument is seen. Files are written atomically; a damaged
+    one is made again. Items hold plain tensors (no metadata), numbers and strings, whether from the cache or not.
+
+    Args:
+        data: items; each string or path (also in lists) that names an existing file stands for the file's content.
+        transform: a transform, a list of them, or a ``Compose``, nested or not.
+        cache_dir: see ``ssl3d.data.cache_dir``.
+
+    Raises:
+        OSError: the cache folder cannot be used.
+        TypeError: a deterministic transform has an attribute without stable description (see ``describe``).
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Sequence[Callable] | Callable,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        # flat, or MONAI takes a nested Compose for a random transform and caches nothing of it
+        flat = (transform if type(transform) is Compose else Compose(transform)).flatten()
+        root = folders.cache_dir(cache_dir)
+        text = json.dumps(
+            {"monai": monai.__version__, "ssl3d": __version__, "transforms": describe(_deterministic(flat))}, indent=1
+        )
+        folder = root / "prepared" / hashlib.sha256(text.encode()).hexdigest()[:20]
+        self.folder = folder
+        super().__init__(
+            data, flat, folder, hash_func=partial(item_key, cache_dir=root), track_meta=False, weights_only=True
+        )
+        with replacing(folder / "settings.json") as temporary:
+            temporary.write_text(text)
+
+    def set_data(self, data: Sequence[Mapping[str, Any]]) -> None:
+        """Take other items; nothing is deleted, since the cache knows items by their content."""
+        self.data = data
+
+    def _cachecheck(self, item_transformed: Mapping[str, Any]) -> Any:
+        file = self.folder / f"{self.hash_func(item_transformed).decode()}.pt"
+        prepared = _load(file)
+        if prepared is None:
+            prepared = _plain(self._pre_transform(deepcopy(item_transformed)))
+            try:
+                with replacing(file) as temporary, temporary.open("wb") as stream:
+                    torch.save(prepared, stream)
+                    os.fsync(stream.fileno())  # or a power cut may leave a complete name without its content
+            except OSError as error:
+                logger.warning("Not cached, %s: %s. Free space there, or set SSL3D_CACHE.", file, error)
+        return prepared
+
+
+def item_key(item: Any, cache_dir: str | Path | None = None) -> bytes:
+    """SHA-256 (40 hexadecimal digits of it) of an item, files being replaced by their content.
+
+    Raises:
+        TypeError: an entry is neither a file, a number, a text nor a list or dictionary of those.
+    """
+
+    def content(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): content(element) for key, element in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [content(element) for element in value]
+        if isinstance(value, (str, Path)) and os.path.isfile(value):
+            return {"sha256": content_key(value, cache_dir)}
+        return str(value) if isinstance(value, Path) else value
+
+    return hashlib.sha256(json.dumps(content(item), sort_keys=True).encode()).hexdigest()[:40].encode()
+
+
+def _deterministic(transform: Compose) -> list[Transform]:
+    first = transform.get_index_of_first(lambda t: isinstance(t, RandomizableTrait) or not isinstance(t, Transform))
+    return list(transform.transforms[:first])
+
+
+def _load(file: Path) -> Any:
+    try:
+        return torch.load(file, weights_only=True)
+    except FileNotFoundError:
+        return None
+    except (OSError, MemoryError):  # nothing is wrong with the file's content
+        raise
+    except Exception as error:  # a cut or damaged file provokes RuntimeError, UnpicklingError, EOFError, ValueError ...
+        logger.warning(
+            "Damaged cache file %s is made again (%s).", file, str(error).splitlines()[0] if str(error) else ""
+        )
+        file.unlink(missing_ok=True)
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """Tensors without metadata, each with a storage of its own size: a view would be saved with all it was cut from."""
+    value = convert_to_tensor(value, convert_numeric=False, track_meta=False)
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    if isinstance(value, Mapping):
+        return {key: _plain(element) for key, element in value.items()}
+    return [_plain(element) for element in value] if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,91 @@
+"""Files known by their bytes: a SHA-256 that is computed once for each version of a file."""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from . import folders
+
+_KEYS: dict[str, str] = {}  # identity -> SHA-256, of this process
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A temporary file in the folder of ``file`` that takes its place, atomically, when the block ends well."""
+    temporary = file.with_name(f".{uuid.uuid4().hex}.part")  # by the user's umask, unlike tempfile: caches are shared
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Memo:
+    """JSON values that outlive the process, one small file each: safe for any number of readers and writers.
+
+    Args:
+        folder: created if need be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def _file(self, key: str) -> Path:
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.json"
+
+    def get(self, key: str) -> Any:
+        """The value kept for ``key``; None where there is none or it cannot be read."""
+        try:
+            return json.loads(self._file(key).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep ``value``, which JSON must be able to hold; a full disk costs time later, not the run."""
+        with suppress(OSError), replacing(self._file(key)) as temporary:
+            temporary.write_text(json.dumps(value))
+
+
+def identity(path: str | Path) -> str:
+    """What tells one version of a file from another without reading it: absolute path, size, time of change.
+
+    Raises:
+        OSError: the file does not exist.
+    """
+    status = os.stat(path)
+    return f"{os.path.abspath(path)}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def remember(file_identity: str, key: str, cache_dir: str | Path | None = None) -> None:
+    """Keep a SHA-256 that was computed while the file was read for another purpose."""
+    _KEYS[file_identity] = key
+    Memo(folders.cache_dir(cache_dir) / "content").set(file_identity, key)
+
+
+def content_key(path: str | Path, cache_dir: str | Path | None = None) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits; the file is read once for each (path, size, time of change).
+
+    Results are kept in the process and below ``cache_dir`` (see ``ssl3d.data.cache_dir``), so that data loading
+    workers, which start empty, need not read the data set again.
+
+    Raises:
+        OSError: the file does not exist or cannot be read.
+    """
+    known = identity(path)
+    if known not in _KEYS:
+        kept = Memo(folders.cache_dir(cache_dir) / "content").get(known)
+        if isinstance(kept, str):
+            _KEYS[known] = kept
+        else:
+            digest = hashlib.sha256()
+            with open(path, "rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+            remember(known, digest.hexdigest(), cache_dir)
+    return _KEYS[known]

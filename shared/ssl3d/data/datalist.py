@@ -1,0 +1,172 @@
+"""The list of cases that a bundle trains, validates or tests on."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from . import folders
+from .sources import Source, read_source
+from .splits import SECTIONS, hippocampus_split, labelled_subset, positional_split
+from .synthetic import synthesize
+from .synthetic.writer import GENERATOR_VERSION
+from .validation import validate
+
+logger = logging.getLogger(__name__)
+
+SPLITS = {"positional": positional_split, "hippocampus": hippocampus_split}
+LABELS = ("required", "optional", "ignored")
+
+
+class Datalist(list):
+    """Validated cases of one section of a data set, as a plain list of dictionaries.
+
+    Each item has ``image`` (path, or list of paths, one a channel), ``name``, ``group`` (cases of one anatomy; the data
+    set's name unless its JSON file gives one), where there is one ``label`` (path or class number), other keys of the
+    JSON file as they are, and ``synthetic: True`` where the data are synthetic.
+
+    A JSON file with its own ``validation`` section is used as it is; ``test`` entries count where they have labels, or
+    where no entry has. Otherwise the cases under ``training`` are split by ``split``, all of it or, beside a labelled
+    ``test`` section, into training and validation.
+
+    Args:
+        dataset_dir: folder with ``dataset.json`` or NIfTI files (see ``read_source``); None: synthetic anatomy of the
+            given ``kind``, made once below ``cache_dir``, unless ``datalist`` is given, whose folder is then taken.
+        section: ``training``, ``validation`` or ``test``; ``all``: every case, as for inference.
+        datalist: JSON file, absolute or relative to ``dataset_dir``.
+        kind: of the synthetic anatomy.
+        synthesis: further arguments of ``synthesize``, such as ``subjects``, ``size``, ``contrasts``.
+        split: ``positional``, or ``hippocampus`` (see ``hippocampus_split``).
+        labels: ``required`` (an item without label is a fault), ``optional``, or ``ignored`` (dropped, never read).
+        label_ids: the ids that a label may hold (the keys, where a mapping is given); None: any integer.
+        channels: of the image; None: any number.
+        num_labelled: k: only the first k training cases of a shuffle fixed by ``seed``; None, 0 or "all": all.
+        seed: of that shuffle.
+        skip_bad: leave bad cases out instead of raising.
+        cache_dir: see ``ssl3d.data.cache_dir``.
+
+    Attributes:
+        skipped: faults of the cases left out.
+        synthetic: whether the data are synthetic.
+        corpus: name, number of cases and licence, as a passport wants them.
+
+    Raises:
+        FileNotFoundError: ``dataset_dir`` or ``datalist`` does not exist, or holds no images.
+        DataError: bad files, all of them named.
+        ValueError: an unknown word for ``section``, ``split`` or ``labels``; neither ``dataset_dir`` nor ``kind``;
+            a bad JSON file; an empty section; ``num_labelled`` above the number of training cases.
+
+    Examples:
+        >>> Datalist(None, "training", kind="hippocampus")[0]["name"]  # doctest: +SKIP
+        'subject_000'
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str | Path | None,
+        section: Literal["training", "validation", "test", "all"],
+        *,
+        datalist: str | Path | None = None,
+        kind: str | None = None,
+        synthesis: Mapping[str, Any] | None = None,
+        split: Literal["positional", "hippocampus"] = "positional",
+        labels: Literal["required", "optional", "ignored"] = "required",
+        label_ids: Iterable[int] | None = None,
+        channels: int | None = 1,
+        num_labelled: int | Literal["all"] | None = None,
+        seed: int = 0,
+        skip_bad: bool = False,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        for name, value, known in (
+            ("section", section, (*SECTIONS, "all")),
+            ("split", split, SPLITS),
+            ("labels", labels, LABELS),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
+        if dataset_dir is None and datalist is not None:
+            datalist = Path(datalist).expanduser().absolute()
+            dataset_dir = datalist.parent
+        source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist)
+        if section == "all":
+            entries = [entry for part in source.sections.values() for entry in part]
+        else:
+            entries = _sections(source, split)[section]
+        if not entries:
+            raise ValueError(f'{source.name} has no cases for {section}. List them under "{section}" in its JSON file.')
+        total = len(entries)
+        if section == "training" and num_labelled not in (None, 0, "all"):
+            entries = labelled_subset(entries, int(num_labelled), seed)
+        items = [_item(entry, source, labels) for entry in entries]
+        good, self.skipped = validate(
+            items,
+            channels=channels,
+            label_ids=label_ids,
+            require_label=labels == "required",
+            skip_bad=skip_bad,
+            cache_dir=cache_dir,
+        )
+        super().__init__(good)
+        self.synthetic = source.synthetic
+        self.corpus = [{"name": source.name, "count": len(self), "licence": source.licence}]
+        logger.info("%s: %d of %d %s cases.", source.name, len(self), total, section)
+
+
+def _folder(
+    dataset_dir: str | Path | None, kind: str | None, synthesis: Mapping[str, Any], cache_dir: str | Path | None
+) -> Path:
+    if dataset_dir is None:
+        if kind is None:
+            raise ValueError("Neither dataset_dir nor kind is given: no data to read and none to make.")
+        logger.warning(
+            "No dataset_dir is given: using SYNTHETIC anatomy of kind %s. It shows the mechanics, and nothing about "
+            "images of people.",
+            kind,
+        )
+        return _synthetic_folder(kind, synthesis, cache_dir)
+    folder = Path(dataset_dir).expanduser().absolute()
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise FileNotFoundError(
+            f"dataset_dir {folder} {what}. Give the folder that holds dataset.json or the NIfTI files (a JSON file of "
+            "your own goes to datalist), or null for the bundle's synthetic data."
+        )
+    return folder
+
+
+def _synthetic_folder(kind: str, synthesis: Mapping[str, Any], cache_dir: str | Path | None) -> Path:
+    settings = json.dumps([GENERATOR_VERSION, dict(synthesis)], sort_keys=True)
+    name = f"{kind}_{hashlib.sha256(settings.encode()).hexdigest()[:12]}"
+    folder = folders.cache_dir(cache_dir) / "synthetic" / name
+    if not (folder / "dataset.json").is_file():
+        try:
+            synthesize(kind, folder, **synthesis)
+        except OSError:
+            if not (folder / "dataset.json").is_file():  # else another process was first
+                raise
+    return folder
+
+
+def _sections(source: Source, split: str) -> dict[str, list[dict[str, Any]]]:
+    training, test = source.sections["training"], source.sections.get("test", [])
+    labelled_test = [entry for entry in test if "label" in entry]
+    if "validation" in source.sections:
+        return {**source.sections, "test": labelled_test or test}
+    by_name = {entry["name"]: entry for entry in training}
+    sections = {section: [by_name[name] for name in names] for section, names in SPLITS[split](list(by_name)).items()}
+    if labelled_test:
+        rest = sections["training"] + sections["test"]
+        sections = {**sections, "training": sorted(rest, key=lambda entry: entry["name"]), "test": labelled_test}
+    return sections
+
+
+def _item(entry: dict[str, Any], source: Source, labels: str) -> dict[str, Any]:
+    item = {"group": source.name, **entry}
+    if labels == "ignored":
+        item.pop("label", None)
+    if source.synthetic:
+        item["synthetic"] = True
+    return item

@@ -1,0 +1,23 @@
+"""Where ssl3d keeps what it can always make again: synthetic data, validation results, prepared volumes."""
+
+import os
+from pathlib import Path
+
+
+def cache_dir(path: str | Path | None = None) -> Path:
+    """The cache folder, created if need be: ``path``, else ``$SSL3D_CACHE``, else ``~/.cache/ssl3d``.
+
+    Raises:
+        OSError: the folder cannot be created or written to; the message says what to set.
+    """
+    folder = Path(path or os.environ.get("SSL3D_CACHE") or Path.home() / ".cache" / "ssl3d").expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError("no permission to write")
+    except OSError as error:
+        raise OSError(
+            f"The cache folder {folder} cannot be used ({error}). Set the environment variable SSL3D_CACHE to a folder "
+            "that you may write to."
+        ) from error
+    return folder

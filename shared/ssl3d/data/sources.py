@@ -1,0 +1,142 @@
+"""What a data set's folder or JSON file lists: cases with absolute paths and unique names."""
+
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .nifti import EXTENSIONS
+from .splits import SECTIONS, case_name
+
+CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: case_0000.nii.gz, case_0001.nii.gz are the channels of one case
+
+
+class Source(NamedTuple):
+    """A data set as its files list it.
+
+    Attributes:
+        name: of the data set.
+        licence: as its JSON file says under ``licence`` or ``license``; ``unknown`` where it does not.
+        synthetic: whether its JSON file says ``"synthetic": true``.
+        sections: section -> entries with ``image`` (absolute path or list of them), ``name``, optional ``label`` and
+            whatever else the JSON gives; a folder lists all cases under ``training``.
+    """
+
+    name: str
+    licence: str
+    synthetic: bool
+    sections: dict[str, list[dict[str, Any]]]
+
+
+def read_source(folder: Path, datalist: str | Path | None = None) -> Source:
+    """Read a Decathlon JSON file, or list a folder of NIfTI files.
+
+    Args:
+        folder: holds ``dataset.json``, or images in ``imagesTr``, ``images*`` or the folder itself, with labels of the
+            same names in ``labelsTr`` or ``labels*``; nnU-Net's ``case_0000`` files are taken as channels.
+        datalist: another JSON file, absolute or relative to ``folder``; paths inside it are relative to ``folder``.
+
+    Raises:
+        FileNotFoundError: ``datalist`` does not exist, or there are no images.
+        ValueError: the JSON file is not valid or an entry lacks its image; a case is listed twice.
+    """
+    file = folder / (datalist or "dataset.json")
+    if datalist and not file.is_file():
+        raise FileNotFoundError(f"The datalist {file} does not exist. Give its path absolute or relative to {folder}.")
+    content = _read_json(file) if file.is_file() else {}
+    if content.get("training") or datalist:
+        sections = {
+            section: [_entry(entry, folder, f"{file}: {section} entry {i}") for i, entry in enumerate(entries, 1)]
+            for section in SECTIONS
+            if (entries := content.get(section))
+        }
+        if not sections.get("training"):
+            raise ValueError(f'{file} lists nothing under "training".')
+    else:
+        sections = {"training": list(_list_folder(folder))}
+        if not sections["training"]:
+            raise FileNotFoundError(
+                f"No dataset.json and no .nii or .nii.gz images in {folder}, {folder / 'images'} or "
+                f"{folder / 'imagesTr'}. Put the images there, or give a datalist."
+            )
+    _name_entries([entry for entries in sections.values() for entry in entries], folder)
+    licence = str(content.get("licence") or content.get("license") or "unknown")
+    return Source(str(content.get("name") or folder.name), licence, content.get("synthetic") is True, sections)
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not valid JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{file} must hold an object with a list "training", not a {type(content).__name__}.')
+    return content
+
+
+def _entry(entry: Any, folder: Path, where: str) -> dict[str, Any]:
+    entry = {"image": entry} if isinstance(entry, (str, list)) else entry
+    image: Any = entry.get("image") if isinstance(entry, dict) else None
+    paths = image if isinstance(image, list) else [image]
+    if not paths or not all(isinstance(path, str) and path for path in paths):
+        raise ValueError(f'{where} must have an "image": a path or a list of paths, one a channel.')
+    entry = {key: _absolute(value, folder) for key, value in entry.items() if value is not None}
+    absolute = [str(folder / path) for path in paths]
+    entry["image"] = absolute if isinstance(image, list) else absolute[0]
+    return entry
+
+
+def _absolute(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_absolute(element, folder) for element in value]
+    if isinstance(value, str) and (value.endswith(EXTENSIONS) or os.path.isfile(folder / value)):
+        return str(folder / value)
+    return value
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Case name -> file, of the NIfTI files that are not hidden (macOS leaves ``._x.nii.gz`` beside x)."""
+    files = sorted(file for file in folder.iterdir() if file.name.endswith(EXTENSIONS) and file.name[0] != ".")
+    return {case_name(file): file for file in files}
+
+
+def _list_folder(folder: Path) -> Iterator[dict[str, Any]]:
+    if (folder / "imagesTr").is_dir():
+        image_folders = [folder / "imagesTr"]
+    else:
+        image_folders = sorted(path for path in folder.glob("images*") if path.is_dir()) or [folder]
+    for image_folder in image_folders:
+        label_folder = folder / image_folder.name.replace("images", "labels", 1)
+        labels = _images(label_folder) if label_folder.is_dir() and image_folder != folder else {}
+        images = _images(image_folder)
+        cases: dict[str, list[str]] = defaultdict(list)
+        by_channel = bool(images) and all(CHANNEL.fullmatch(name) for name in images)
+        for name, file in images.items():
+            cases[name[:-5] if by_channel else name].append(str(file))
+        for name, files in cases.items():
+            entry: dict[str, Any] = {"image": files if len(files) > 1 else files[0]}
+            if name in labels:
+                entry["label"] = str(labels[name])
+            if by_channel:
+                entry["name"] = name
+            yield entry
+
+
+def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
+    """Give each entry a unique ``name``: its own, else its file's, else its path's where files share a name."""
+    images = [entry["image"] if isinstance(entry["image"], str) else entry["image"][0] for entry in entries]
+    files = Counter(case_name(image) for image in images)
+    for entry, image in zip(entries, images, strict=True):
+        stem = case_name(image)
+        if files[stem] > 1:
+            stem = os.path.relpath(Path(image).with_name(stem), folder).replace(os.sep, "_")
+        entry["name"] = str(entry.get("name", stem))
+    twice = [name for name, count in Counter(entry["name"] for entry in entries).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"Cases are listed twice in {folder}: {', '.join(map(str, twice[:10]))}. Training, validation and test "
+            "must not share a case, and names must differ."
+        )

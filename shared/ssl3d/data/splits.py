@@ -1,0 +1,88 @@
+"""Which case is for training, validation or test, decided by sorted names alone."""
+
+import json
+import logging
+import random
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+logger = logging.getLogger(__name__)
+
+Case = TypeVar("Case")
+Name = TypeVar("Name", bound=str | Path)
+SECTIONS = ("training", "validation", "test")
+HIPPOCAMPUS_NAMES = frozenset(json.loads(Path(__file__).with_name("hippocampus_names.json").read_text()))
+
+
+def case_name(path: str | Path) -> str:
+    """The file name without folder and without ``.nii`` or ``.nii.gz``."""
+    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
+
+
+def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:
+    """Split by position in the sorted names: test = [3::4], validation = [2::8], training = the others.
+
+    Three names give one to each section, which is logged.
+
+    Args:
+        names: names or paths; they are compared by their file name without extension.
+
+    Returns:
+        ``training``, ``validation`` and ``test``, each sorted and in the form in which the names were given.
+
+    Raises:
+        ValueError: two names are equal, or there are fewer than 3.
+    """
+    stems = {name: case_name(name) for name in names}
+    twice = sorted(stem for stem, count in Counter(case_name(name) for name in names).items() if count > 1)
+    if twice:
+        raise ValueError(f"Names occur more than once: {', '.join(twice[:10])}. Each case needs a name of its own.")
+    if len(names) < 3:
+        raise ValueError(
+            f"{len(names)} case(s) cannot be split into training, validation and test: at least 3 are needed. Add "
+            'cases, or list them under "training", "validation" and "test" in dataset.json.'
+        )
+    ordered = sorted(names, key=lambda name: stems[name])
+    if len(ordered) == 3:
+        logger.warning("Only 3 cases: one each for training, validation and test. Scores will say little.")
+    test = ordered[3::4] or ordered[1:2]
+    validation = ordered[2::8]
+    held_out = {*validation, *test}
+    training = [name for name in ordered if name not in held_out]
+    return {"training": training, "validation": validation, "test": test}
+
+
+def hippocampus_split(names: Sequence[Name]) -> dict[str, list[Name]]:
+    """The project's split of the MSD hippocampus cases: 122 for training, 25 for validation, 48 for test.
+
+    Where ``names`` holds all 195 names that the project's tables rest on (``hippocampus_names.json``), only those are
+    kept, so that the whole public Task04 gives the same three sections. Any other set is split by position.
+
+    Args:
+        names: ``hippocampus_001``, ``hippocampus_001.nii.gz`` or paths of such files.
+
+    Returns:
+        ``training``, ``validation`` and ``test``, each sorted and in the form in which the names were given.
+
+    Raises:
+        ValueError: two names are equal, or there are fewer than 3.
+    """
+    kept = [name for name in names if case_name(name) in HIPPOCAMPUS_NAMES]
+    if len({case_name(name) for name in kept}) < len(HIPPOCAMPUS_NAMES):
+        return positional_split(names)
+    if len(kept) < len(names):
+        logger.info("Kept the %d cases of the project's split, left out %d others.", len(kept), len(names) - len(kept))
+    return positional_split(kept)
+
+
+def labelled_subset(training: Sequence[Case], k: int, seed: int) -> list[Case]:
+    """The labelled set of a k-label run: the first k of a shuffle that ``seed`` fixes, so sets of one seed are nested.
+
+    Raises:
+        ValueError: ``k`` is below 1 or above the number of training cases.
+    """
+    if not 1 <= k <= len(training):
+        raise ValueError(f"num_labelled must be between 1 and the {len(training)} training cases, got {k}.")
+    return random.Random(seed).sample(list(training), len(training))[:k]

@@ -1,0 +1,104 @@
+"""Refusing bad files before any training time is spent, with every fault named and a remedy beside it."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from . import folders
+from .checks import Fault, check_item
+from .content import Memo, identity
+from .nifti import EXTENSIONS
+
+logger = logging.getLogger(__name__)
+
+CHECKS_VERSION = 1  # raise it when a check changes, so that files are checked anew
+THREADS = 4  # unzipping and hashing run beside each other; as many volumes are held in memory
+SHOWN = 20
+
+
+class DataError(ValueError):
+    """Files that cannot be used.
+
+    Attributes:
+        faults: all of them; the message shows the first 20.
+    """
+
+    def __init__(self, faults: Sequence[Fault], total: int) -> None:
+        self.faults = list(faults)
+        lines = [f"{len(faults)} fault(s) in {total} case(s):", *(f"  {fault}" for fault in faults[:SHOWN])]
+        if len(faults) > SHOWN:
+            lines.append(f"  ... and {len(faults) - SHOWN} more")
+        super().__init__("\n".join([*lines, "Mend the files, or set skip_bad to leave these cases out."]))
+
+
+def validate(
+    items: Sequence[Mapping[str, Any]],
+    *,
+    channels: int | None = 1,
+    label_ids: Iterable[int] | None = None,
+    require_label: bool = False,
+    skip_bad: bool = False,
+    cache_dir: str | Path | None = None,
+) -> tuple[list[Mapping[str, Any]], list[Fault]]:
+    """Check all items; a file that has not changed since an earlier start is not read again.
+
+    A progress bar appears when it takes more than two seconds. Faults that are no error (a label of background only)
+    are logged as warnings.
+
+    Args:
+        items, channels, label_ids, require_label: see ``check_item``.
+        skip_bad: leave bad items out, logged one by one, instead of raising.
+        cache_dir: where results are kept (see ``ssl3d.data.cache_dir``).
+
+    Returns:
+        The good items in their order, and the faults of the others.
+
+    Raises:
+        DataError: with all faults found, unless ``skip_bad``; and always when no item is good.
+    """
+    folder = folders.cache_dir(cache_dir)
+    memo = Memo(folder / "validated")
+    ids = None if label_ids is None else sorted({int(value) for value in label_ids})
+    settings = {"version": CHECKS_VERSION, "channels": channels, "label_ids": ids, "require_label": require_label}
+
+    def check(item: Mapping[str, Any]) -> list[Fault]:
+        key = _memo_key(item, settings)
+        kept = memo.get(key) if key else None
+        if kept is not None:
+            return [Fault(*fault) for fault in kept]
+        found = check_item(item, channels=channels, label_ids=ids, require_label=require_label, cache_dir=folder)
+        if key:
+            memo.set(key, found)
+        return found
+
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
+        checked = tqdm(pool.map(check, items), "Checking data", len(items), delay=2, leave=False)
+        found = list(checked)
+    for fault in (fault for faults in found for fault in faults if not fault.fatal):
+        logger.warning("%s", fault)
+    fatal = [[fault for fault in faults if fault.fatal] for faults in found]
+    good = [item for item, faults in zip(items, fatal, strict=True) if not faults]
+    bad = [fault for faults in fatal for fault in faults]
+    if bad and (not skip_bad or not good):
+        raise DataError(bad, len(items))
+    for fault in bad:
+        logger.warning("Left out: %s", fault)
+    return good, bad
+
+
+def _memo_key(item: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """A text that changes when a file of the item or a setting does; empty while a file is missing."""
+    label = item.get("label")
+    paths = [item["image"]] if isinstance(item["image"], (str, Path)) else list(item["image"])
+    try:
+        files = [identity(path) for path in paths]
+        text = identity(label) if isinstance(label, str) and label.endswith(EXTENSIONS) else repr(label)
+    except OSError:
+        return ""
+    return json.dumps([files, text, settings], sort_keys=True)

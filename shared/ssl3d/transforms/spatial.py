@@ -1,0 +1,92 @@
+"""Three small additions to MONAI's spatial transforms: a safe spacing, a mask of real voxels, padding that says so."""
+
+import logging
+from collections.abc import Hashable, Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor, get_track_meta
+from monai.transforms import MapTransform, Spacingd, SpatialPadd
+from monai.utils import convert_to_tensor
+
+logger = logging.getLogger(__name__)
+
+
+class SafeSpacingd(Spacingd):
+    """MONAI's ``Spacingd`` for dictionaries that also hold entries such as MONAI Label's ``image_path``.
+
+    Since 1.6.0 MONAI calls ``update`` on every entry whose name begins with ``<key>_`` and fails on a text. Here such
+    entries are set aside during the call unless they are dictionaries. Arguments and inverse are those of ``Spacingd``.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
+        """Resample the keys to ``pixdim`` (mm); ``data`` holds (C, D, H, W) tensors under them."""
+        prefixes = tuple(f"{key}_" for key in self.keys)
+        aside: dict[Hashable, Any] = {
+            name: value
+            for name, value in data.items()
+            if isinstance(name, str) and name.startswith(prefixes) and not isinstance(value, dict)
+        }
+        rest = {name: value for name, value in data.items() if name not in aside}
+        return {**super().__call__(rest, lazy=lazy), **aside}
+
+
+class ValidMaskd(MapTransform):
+    """Add a mask of ones in the frame of an image: whatever padding comes later is 0 in it.
+
+    Put it before the first transform that pads, and give ``mask_key`` to the spatial transforms after it with mode
+    ``nearest``. Not for lazy pipelines: there MONAI pads by repeating the border, whatever the padding's mode (1.6.1).
+    The mask is uint8 (1, D, H, W), small in a cache; cast it where it is used.
+
+    Args:
+        keys: one key, an image (C, D, H, W).
+        mask_key: where the mask goes.
+
+    Raises:
+        ValueError: more than one key.
+    """
+
+    def __init__(
+        self, keys: KeysCollection = "image", mask_key: str = "valid", allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"ValidMaskd makes the mask of one image, got keys {self.keys}.")
+        self.mask_key = mask_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """``data`` with the mask, whose affine is the image's."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            image = convert_to_tensor(d[key], track_meta=get_track_meta())
+            d[self.mask_key] = torch.ones_like(image[:1], dtype=torch.uint8)
+        return d
+
+
+class LoggedSpatialPadd(SpatialPadd):
+    """MONAI's ``SpatialPadd`` that logs, once a process for each item, that a volume is smaller than ``spatial_size``.
+
+    The item is named by its ``name``, else by its file. Arguments and inverse are those of ``SpatialPadd``.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
+        """Pad the keys, (C, D, H, W) tensors, to at least ``spatial_size`` voxels."""
+        padded = super().__call__(data, lazy=lazy)
+        for key in self.key_iterator(dict(data)):
+            image, result = data[key], padded[key]
+            before, after = (
+                tuple(x.peek_pending_shape()) if isinstance(x, MetaTensor) else tuple(x.shape[1:])
+                for x in (image, result)
+            )
+            if before != after:
+                file = image.meta.get("filename_or_obj", key) if isinstance(image, MetaTensor) else key
+                _log_padding(str(data.get("name", file)), before, after)
+                break
+        return padded
+
+
+@cache  # so that each item is named once
+def _log_padding(name: str, before: tuple[int, ...], after: tuple[int, ...]) -> None:
+    logger.info("%s: %s voxels, padded to %s.", name, before, after)
