@@ -59,8 +59,8 @@ class Datalist(list):
             a bad JSON file; an empty section; ``num_labelled`` above the number of training cases.
 
     Examples:
-        >>> Datalist(None, "training", kind="hippocampus")[0]["name"]  # doctest: +SKIP
-        'subject_000'
+        >>> Datalist(None, "training", kind="hippocampus_mri")[0]["name"]  # doctest: +SKIP
+        'hippocampus_000'
     """
 
     def __init__(

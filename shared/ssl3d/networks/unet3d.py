@@ -63,6 +63,7 @@ class UNet3d(nn.Module):
             raise ValueError(f"channels must be two or more multiples of {CHANNELS_PER_GROUP}, got {channels}.")
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, got {stem_stride}.")
+        self.arguments = {"in_channels": in_channels, "channels": list(channels), "stem_stride": stem_stride}
         self.in_channels = in_channels
         self.stem_stride = stem_stride
         self.encoder_channels = channels

@@ -1,0 +1,79 @@
+"""Finds keys of a merged config that no config of the bundle knows: MONAI accepts a misspelt override silently."""
+
+import difflib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from pydoc import locate
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.bundle.config_item import ComponentLocator, ConfigComponent
+from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
+
+INSTANTIATION_KEYS = {"_target_", "_requires_", "_disabled_", "_desc_", "_mode_", "_debug_"}
+ADDED_BY_OTHERS: set[str] = {
+    *dict(DEFAULT_MLFLOW_SETTINGS["configs"]),  # type: ignore[call-overload]  # --tracking mlflow
+    "displayable_configs",  # MONAI Label
+}
+
+
+def unknown_keys(config: dict[str, Any], configs: Path) -> list[tuple[str, list[str]]]:
+    """Keys of ``config`` that no file of the bundle has, each with the known names that are nearest to it.
+
+    Known are the keys of all ``configs/*.json``, those that experiment tracking and MONAI Label add, and below a
+    ``_target_`` the arguments of its signature.
+
+    Args:
+        config: the merged config, overrides included.
+        configs: the bundle's folder of configs.
+
+    Returns:
+        pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions.
+    """
+    known: dict[str, Any] = dict.fromkeys((*ADDED_BY_OTHERS, "_meta_"))
+    base = configs / "train.json"
+    for file in sorted(configs.glob("*.json")):
+        if file.name != "metadata.json":
+            files = [base, file] if base.is_file() else [file]  # an overlay makes sense on top of train.json only
+            known = _merged(known, ConfigParser.load_config_files([str(name) for name in files]))
+    return list(_unknown(config, known, "", ComponentLocator()))
+
+
+def _merged(first: Any, second: Any) -> Any:
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | {key: _merged(first.get(key), value) for key, value in second.items()}
+    return first if isinstance(first, dict) else second
+
+
+def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> Iterator[tuple[str, list[str]]]:
+    if isinstance(config, list):
+        for index, entry in enumerate(config):
+            same = known[index] if isinstance(known, list) and index < len(known) else None
+            yield from _unknown(entry, same, f"{path}#{index}", locator)
+    if not isinstance(config, dict):
+        return
+    known = known if isinstance(known, dict) else dict.fromkeys(config)  # replaced as a whole: only signatures are left
+    names = set(known)
+    if "_target_" in config:
+        arguments = _arguments(config["_target_"], locator)
+        names = INSTANTIATION_KEYS | (set(config) if arguments is None else arguments)
+    for key, value in config.items():
+        full = f"{path}#{key}" if path else key
+        if key in names:
+            yield from _unknown(value, known.get(key), full, locator)
+        else:
+            near = difflib.get_close_matches(key, sorted(names - INSTANTIATION_KEYS), n=3, cutoff=0.5)
+            yield full, [f"{path}#{name}" if path else name for name in near]
+
+
+def _arguments(target: Any, locator: ComponentLocator) -> set[str] | None:
+    """Names of the arguments of a target; None where it takes any or cannot be inspected."""
+    found = locate(ConfigComponent({"_target_": target}, locator=locator).resolve_module_name())
+    try:
+        parameters = inspect.signature(found).parameters.values()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {parameter.name for parameter in parameters}

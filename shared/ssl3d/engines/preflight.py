@@ -1,0 +1,119 @@
+"""Everything that can be wrong with a run is said before it costs any training time."""
+
+import inspect
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+from .overrides import unknown_keys
+
+logger = logging.getLogger(__name__)
+
+
+class PreflightError(ValueError):
+    """A run that cannot go well, with what to change."""
+
+
+def preflight() -> None:
+    """Check overrides, output folder, ROI, data and weights of the bundle workflow that is running.
+
+    First entry of each ``run`` list, as ``{"_target_": "scripts.engines.preflight"}``. The workflow is found on the
+    call stack, since an expression sees the merged config no other way. Resolving data and network here is no extra
+    work: the run uses the same objects.
+
+    Raises:
+        PreflightError: with what is wrong and what to do; the error that was met first is its cause. Where the run was
+            started by ``python -m monai.bundle`` the program ends with that sentence and no traceback.
+    """
+    workflow = running_workflow()
+    try:
+        _check(workflow)
+    except (OSError, RuntimeError, ValueError) as error:
+        root: BaseException = error
+        while root.__cause__ is not None:  # MONAI wraps what a component raises
+            root = root.__cause__
+        if Path(sys.argv[0]).parts[-2:] == ("bundle", "__main__.py"):
+            sys.exit(f"\nStopped before training: {root}")
+        raise PreflightError(str(root)) from root
+
+
+def _check(workflow: ConfigWorkflow) -> None:
+    parser = workflow.parser
+    check_overrides(parser.get(), Path(workflow.config_root_path))
+    if "output_dir" in parser:
+        check_writable(parser.get_parsed_content("output_dir"))
+    if "roi_size" in parser and "network_def" in parser:
+        check_roi(parser.get_parsed_content("roi_size"), parser.get_parsed_content("network_def"))
+    trains = any("train" in str(entry) for entry in parser.get("run"))
+    for section in ("train::dataset::data", "validate::dataset::data", "dataset::data"):
+        if section in parser and (trains or not section.startswith("train")):
+            data = parser.get_parsed_content(section)
+            logger.info(f"{section.replace('::', '#')}: {len(data)} items")
+    if "network" in parser:
+        parser.get_parsed_content("network")  # loads pre-trained weights and refuses those that do not fit
+
+
+def running_workflow() -> ConfigWorkflow:
+    """The bundle workflow whose ``run`` calls this function's caller.
+
+    Raises:
+        PreflightError: where no workflow is running.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        workflow = frame.f_locals.get("self")
+        if isinstance(workflow, ConfigWorkflow):
+            return workflow
+        frame = frame.f_back
+    raise PreflightError("preflight belongs into the run list of a bundle's config; no bundle workflow is running.")
+
+
+def check_writable(folder: str | Path) -> None:
+    """Make ``folder`` and write to it once.
+
+    Raises:
+        PreflightError: when that is not possible.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PreflightError(
+            f"output_dir {Path(folder).absolute()} cannot be written ({error.strerror}). "
+            "Choose another with --output_dir."
+        ) from error
+
+
+def check_roi(roi_size: Sequence[int], network: Any) -> None:
+    """Check that ``roi_size`` (D, H, W) in voxels fits the strides of the network's backbone.
+
+    Raises:
+        PreflightError: with the nearest size that does.
+    """
+    stride = getattr(network, "backbone", network).encoder_strides[-1]
+    if len(roi_size) != 3 or any(not isinstance(side, int) or side < 1 for side in roi_size):
+        raise PreflightError(f"roi_size must be three positive whole numbers of voxels, got {roi_size}.")
+    if any(side % stride for side in roi_size):
+        fitting = [max(stride, round(side / stride) * stride) for side in roi_size]
+        raise PreflightError(
+            f"roi_size {list(roi_size)} does not fit the network: each side must be a multiple of {stride}. "
+            f"The nearest that does is {fitting}."
+        )
+
+
+def check_overrides(config: dict[str, Any], configs: Path) -> None:
+    """Stop on keys that no config of the bundle in ``configs`` knows; see ``unknown_keys``.
+
+    Raises:
+        PreflightError: naming each, with the nearest known names.
+    """
+    unknown = unknown_keys(config, configs)
+    if unknown:
+        lines = [f"  {key}" + (f"    did you mean {' or '.join(near)}?" if near else "") for key, near in unknown]
+        raise PreflightError("no config of this bundle knows these keys:\n" + "\n".join(lines))

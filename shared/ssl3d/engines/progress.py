@@ -1,0 +1,112 @@
+"""What a person sees of a run: a bar with the time that is left, a line an epoch, curves, and a table for later."""
+
+import csv
+import logging
+import time
+from pathlib import Path
+
+from ignite.engine import Events
+from ignite.handlers import ProgressBar
+from monai.engines import Evaluator, Trainer
+from monai.handlers import TensorBoardStatsHandler
+from torch.utils.tensorboard import SummaryWriter
+
+logger = logging.getLogger(__name__)
+
+FILE = "history.csv"
+COLUMNS = ("epoch", "steps", "seconds", "learning_rate", "loss")  # before those of the evaluator's metrics
+
+
+class Progress:
+    """Handler of a trainer: progress bar on a terminal, a log line an epoch, ``history.csv``, and TensorBoard's curves.
+
+    The table has one row an epoch: epoch, steps, seconds, learning rate, mean loss, and the evaluator's metrics in the
+    epochs that were validated. List it after the handler that validates and before the one that steps the schedule.
+
+    Args:
+        directory: folder of ``history.csv`` and TensorBoard's file; made when needed.
+        evaluator: the evaluator whose metrics are shown, if any.
+    """
+
+    def __init__(self, directory: str | Path, evaluator: Evaluator | None = None) -> None:
+        self.path = Path(directory) / FILE
+        self.evaluator = evaluator
+
+    def attach(self, trainer: Trainer) -> None:
+        """Follow the trainer; on processes other than the first of a distributed run nothing is shown."""
+        if trainer.state.rank > 0:
+            return
+        trainer.add_event_handler(Events.STARTED, self._start)
+        trainer.add_event_handler(Events.EPOCH_STARTED, self._start_epoch)
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, self._add)
+        trainer.add_event_handler(Events.EPOCH_COMPLETED, self._end_epoch)
+        bar = ProgressBar(desc="training", bar_format=None, disable=None)  # None: on a terminal only
+        bar.attach(
+            trainer,
+            event_name=Events.ITERATION_COMPLETED,
+            closing_event_name=Events.COMPLETED,
+            output_transform=lambda output: {"loss": _loss(output)},
+        )
+        writer = SummaryWriter(str(self.path.parent))
+        TensorBoardStatsHandler(writer, output_transform=_loss, tag_name="train_loss").attach(trainer)
+        if self.evaluator is not None:
+            TensorBoardStatsHandler(writer, iteration_log=False).attach(self.evaluator)
+        trainer.add_event_handler(Events.COMPLETED, lambda _: writer.close())
+
+    def _start(self, trainer: Trainer) -> None:
+        self.first_epoch = trainer.state.epoch
+        self.run_started = time.perf_counter()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.rows: list[dict] = []
+        if self.first_epoch > 0 and self.path.is_file():  # resumed: go on after the epoch of the checkpoint
+            with self.path.open(newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= self.first_epoch]
+
+    def _start_epoch(self, trainer: Trainer) -> None:
+        self.epoch_started = time.perf_counter()
+        self.loss_sum, self.loss_count = 0.0, 0
+
+    def _add(self, trainer: Trainer) -> None:
+        self.loss_sum += _loss(trainer.state.output)
+        self.loss_count += 1
+
+    def _end_epoch(self, trainer: Trainer) -> None:
+        state, now = trainer.state, time.perf_counter()
+        row = {
+            "epoch": state.epoch,
+            "steps": state.iteration,
+            "seconds": round(now - self.epoch_started, 2),
+            "learning_rate": trainer.optimizer.param_groups[0]["lr"],  # type: ignore[attr-defined]
+            "loss": self.loss_sum / self.loss_count,
+        }
+        text = f"epoch {state.epoch}/{state.max_epochs}  loss {row['loss']:.4f}"
+        if self.evaluator is not None and self.evaluator.state.epoch == state.epoch:  # validated in this epoch
+            row |= self.evaluator.state.metrics
+            text += "".join(f"  {name} {value:.4f}" for name, value in self.evaluator.state.metrics.items())
+            text += f" (best {self.evaluator.state.best_metric:.4f})"
+        done = state.epoch - self.first_epoch
+        left = (now - self.run_started) / done * (state.max_epochs - state.epoch)
+        logger.info(f"{text}  {row['seconds']:.1f} s  {duration(left)} left")
+        self.rows.append(row)
+        self._write()
+
+    def _write(self) -> None:
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        part = self.path.with_suffix(".part")
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(self.rows)
+        part.replace(self.path)
+
+
+def _loss(output: dict) -> float:
+    return output["loss"].item()
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people, such as ``45 s``, ``12 min`` or ``3 h 20 min``."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

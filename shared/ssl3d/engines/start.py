@@ -1,0 +1,70 @@
+"""The network at the start of a run, and the folder where the run writes."""
+
+import logging
+from pathlib import Path
+
+import torch
+from monai.transforms import Compose
+from torch import nn
+
+from .. import weights
+from ..data import Datalist
+from ..weights import passport as passports
+from .facts import preprocessing
+
+logger = logging.getLogger(__name__)
+
+
+def start_network(
+    network: nn.Module,
+    device: str | torch.device,
+    pretrained: str | Path = "none",
+    bundle_root: str | Path = ".",
+    transform: Compose | None = None,
+) -> nn.Module:
+    """Put a task network on its device, its backbone filled with pre-trained weights where these are asked for.
+
+    Args:
+        network: with children ``backbone`` and ``head``.
+        device: where it goes.
+        pretrained: ``none``, a bundle's name or a path; see ``ssl3d.weights.resolve``.
+        bundle_root: folder of the bundle that trains.
+        transform: the run's preprocessing; where orientation, spacing or intensity differ from those of the weights,
+            a warning says so.
+
+    Raises:
+        FileNotFoundError: no such weights.
+        WeightsMismatch: weights that do not fit the backbone.
+    """
+    file = weights.resolve(pretrained, bundle_root)
+    if file is None:
+        logger.info("pretrained is none: the network starts from random weights.")
+    else:
+        weights.load(network, file, part="backbone")
+        if transform is not None and passports.beside(file).is_file():
+            facts = preprocessing(transform)
+            facts.pop("roi_size", None)  # another crop is no mismatch
+            for sentence in weights.differences(passports.read(passports.beside(file)), facts):
+                logger.warning(f"{file}: {sentence}")
+    return network.to(device)
+
+
+def trained_network(network: nn.Module, device: str | torch.device, path: str | Path) -> nn.Module:
+    """Put a task network on its device with all of its weights from a file, in evaluation mode.
+
+    Args:
+        network: the network of the file.
+        device: where it goes.
+        path: such as ``models/model.pt``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        WeightsMismatch: not every entry of the network is in the file.
+    """
+    weights.load(network, path, part="network", min_match=1.0)
+    return network.to(device).eval()
+
+
+def run_folder(output_dir: str | Path, data: Datalist | list[dict]) -> Path:
+    """Where a run writes: ``output_dir``, or ``output_dir/demo`` when any of its items is synthetic."""
+    return Path(output_dir) / "demo" if any(item.get("synthetic") for item in data) else Path(output_dir)

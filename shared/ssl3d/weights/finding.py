@@ -1,0 +1,44 @@
+"""Where the weights are that a bundle names."""
+
+import difflib
+import os
+from pathlib import Path
+
+
+def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | None:
+    """The weights file that a bundle's ``pretrained`` means.
+
+    Args:
+        name_or_path: ``none`` in any case, or None: no weights. A bundle's name: ``models/model.pt`` of that bundle
+            beside ``bundle_root``, else below the folder in the environment variable ``SSL3D_BUNDLES``. Anything else:
+            a path, relative to the working directory.
+        bundle_root: folder of the bundle that asks.
+
+    Returns:
+        An existing file, or None for no weights.
+
+    Raises:
+        FileNotFoundError: no such file; the message lists where it was looked for and what has a similar name.
+    """
+    text = str(name_or_path)
+    if text.lower() == "none":
+        return None
+    folders = [Path(os.path.abspath(bundle_root)).parent]  # not resolve(): a linked bundle has siblings at the link
+    if os.environ.get("SSL3D_BUNDLES"):
+        folders.append(Path(os.environ["SSL3D_BUNDLES"]).expanduser())
+    path = Path(text).expanduser()
+    candidates = (
+        [folder / text / "models" / "model.pt" for folder in folders] if "/" not in text and os.sep not in text else []
+    )
+    candidates.append(path)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    bundles = {file.parent.parent.name for folder in folders for file in folder.glob("*/models/model.pt")}
+    files = {str(file) for ending in ("*.pt", "*.pth") for file in path.parent.glob(ending)}
+    near = difflib.get_close_matches(text, sorted(bundles | files), n=3, cutoff=0.5)
+    raise FileNotFoundError(
+        f"No weights for {text!r}. Looked for {', '.join(os.path.abspath(c) for c in candidates)}. "
+        + (f"Similar names: {', '.join(near)}. " if near else "")
+        + "Give a bundle's name, a path, or the word none."
+    )

@@ -1,0 +1,271 @@
+"""Checked loading: weights enter a network when enough of them fit, and otherwise the network stays as it was."""
+
+import hashlib
+import io
+import logging
+import math
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .passport import PARTS, Passport, beside, passport_of
+
+logger = logging.getLogger(__name__)
+
+WRAPPERS = ("state_dict", "model", "student", "module")
+SHOWN = 4
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of each entry.
+
+    Attributes:
+        matched: entries of the network that were filled as they are.
+        adapted: entries of the network that were filled after a change of their input channels.
+        missing: entries of the network that the file did not fill; they keep their values.
+        unexpected: entries of the file that were not used.
+        fraction: share of the elements that fit (matched or adapted), 0 .. 1, of the part that counts (see ``load``).
+    """
+
+    matched: list[str]
+    adapted: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    fraction: float
+
+    def __str__(self) -> str:
+        lines = [
+            f"{_percent(self.fraction)} of the elements fit. Entries: {len(self.matched)} matched, "
+            f"{len(self.adapted)} adapted, {len(self.missing)} missing, {len(self.unexpected)} unexpected."
+        ]
+        for title, names in (
+            ("adapted (other number of input channels)", self.adapted),
+            ("missing (in the network, not in the file: left as they were)", self.missing),
+            ("unexpected (in the file, not used)", self.unexpected),
+        ):
+            if names:
+                lines.append(f"  {title}: {_first(names)}")
+        return "\n".join(lines)
+
+
+class WeightsMismatch(ValueError):  # noqa: N818 (the name is part of the public interface)
+    """Too few of a file's weights fit the network, which was left unchanged; ``report`` (LoadReport) says which."""
+
+    def __init__(self, message: str, report: LoadReport) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def load(
+    network: nn.Module,
+    path: str | Path,
+    *,
+    min_match: float = 0.9,
+    part: str | None = None,
+    prefix: str = "backbone.",
+) -> LoadReport:
+    """Copy the weights of a file into a network, all or nothing, and say what happened (also logged).
+
+    Names match with or without ``prefix``, in or out of a top-level dictionary ``state_dict``, ``model``, ``student``
+    or ``module``, and with or without these words before them (``module.student.backbone.``). An entry fills one of the
+    same shape, cast to its dtype (files are float16, networks float32). Where the number of input channels alone
+    differs, convolutions of the input are adapted: one channel is repeated and divided by the new number, many are
+    summed into one, so that an image in copies, or its channels alike, gives the same response.
+
+    The share that fits is counted in elements, since a part such as SwinViT has most of a network's tensors and few of
+    its elements. Its denominator:
+
+    - with a ``part`` (argument, else the passport's) that part of the network: ``"backbone"`` = the entries below
+      ``prefix``, or all of a network that has none because it is a backbone itself; ``"encoder"`` = those of them below
+      ``swinViT``, or else those that begin with ``encoder``; ``"network"`` = all. Entries outside of it are not filled;
+    - without either, the floating-point elements of the file.
+
+    Args:
+        network: any module.
+        path: a file of tensors, written by ``save`` or any ``torch.save`` of a state dictionary. A JSON of the same
+            name beside it is its passport: it must be valid and name the file's sha256.
+        min_match: smallest share to accept, 0 .. 1. With ``part="network"``, 1.0 asks for every entry.
+        part: None, ``"encoder"``, ``"backbone"`` or ``"network"``.
+        prefix: where the backbone stands in the network, with its final dot.
+
+    Raises:
+        WeightsMismatch: less than ``min_match`` fits, or nothing at all; ``.report`` tells, the network is unchanged.
+        FileNotFoundError: there is no such file.
+        ValueError: an argument out of bounds; a file that is damaged, holds more than tensors (pickled code is never
+            run) or none; an invalid passport, or one of another file.
+
+    Examples:
+        >>> load(SegmentationNet(UNet3d(), 3), "model.pt", part="backbone").missing
+        ['head.weight', 'head.bias']
+    """
+    if not 0 <= min_match <= 1:
+        raise ValueError(f"min_match must be between 0 and 1, got {min_match}.")
+    if part is not None and part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)} or None, got {part!r}.")
+    path = Path(path)
+    file, passport = _read(path)
+    part = part or (passport.part if passport else None)
+
+    state = {name: tensor for name, tensor in network.state_dict().items() if isinstance(tensor, Tensor)}
+    targets = _entries_of(part, list(state), prefix) if part else list(state)
+    pairs = _pair(list(file), set(targets), prefix)
+    input_convolutions = _input_convolutions(network)
+    values: dict[str, Tensor] = {}
+    adapted: list[str] = []
+    misfits: list[str] = []
+    for name, source in pairs.items():
+        tensor, target = file[source], state[name]
+        if tensor.dtype != target.dtype and not (tensor.is_floating_point() and target.is_floating_point()):
+            misfits.append(f"{name} ({tensor.dtype} in the file, {target.dtype} in the network)")
+        elif tensor.shape == target.shape:
+            values[name] = tensor.to(target.dtype)
+        elif name in input_convolutions and _differ_in_channels(tensor, target):
+            values[name] = _with_channels(tensor.to(target.dtype), target.shape[1])
+            adapted.append(name)
+            logger.info("%s: %d -> %d input channels", name, tensor.shape[1], target.shape[1])
+        else:
+            misfits.append(f"{name} ({list(tensor.shape)} in the file, {list(target.shape)} in the network)")
+
+    used = {pairs[name] for name in values}
+    if part:
+        fits, total = sum(state[n].numel() for n in values), sum(state[n].numel() for n in targets)
+    else:
+        floating = {name: tensor.numel() for name, tensor in file.items() if tensor.is_floating_point()}
+        fits, total = sum(floating.get(name, 0) for name in used), sum(floating.values())
+    report = LoadReport(
+        matched=[name for name in state if name in values and name not in adapted],
+        adapted=adapted,
+        missing=[name for name in state if name not in values],
+        unexpected=[name for name in file if name not in used],
+        fraction=fits / total if total else 0.0,
+    )
+    if report.fraction < min_match or not values:
+        raise WeightsMismatch(_refusal(path, part, min_match, report, misfits, passport), report)
+    with torch.no_grad():
+        for name, value in values.items():
+            state[name].copy_(value)  # in place: device and memory format stay
+    logger.info("Loaded %s: %s", path, report)
+    return report
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Passport | None]:
+    """Tensors and passport of a file; the very bytes that were hashed are the ones unpickled."""
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no weights file {path}.")
+    content = path.read_bytes()
+    passport = passport_of(path)
+    if passport is not None:
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != passport.sha256:
+            raise ValueError(
+                f"{path} is not the file that its passport {beside(path).name} describes: sha256 {digest}, in the "
+                f"passport {passport.sha256 or 'none'}. Fetch or save the pair again; never edit the passport's sha256."
+            )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols of other writers
+            tree = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its readers stumble over, KeyError and EOFError included
+        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
+            raise ValueError(
+                f"{path} holds other objects than tensors, and unpickling them could run code. Save its state "
+                "dictionary alone and load that."
+            ) from None  # torch's own message advises to run the code
+        reason = str(error).split("\n")[0][:200]
+        raise ValueError(f"{path} cannot be read: damaged, or not a PyTorch file ({reason}).") from error
+    while isinstance(tree, Mapping):
+        inner = next((tree[word] for word in WRAPPERS if isinstance(tree.get(word), Mapping)), None)
+        if inner is None:
+            break
+        tree = inner
+    entries = tree.items() if isinstance(tree, Mapping) else ()
+    tensors = {name: tensor for name, tensor in entries if isinstance(name, str) and isinstance(tensor, Tensor)}
+    if not tensors:
+        raise ValueError(f"{path} holds no tensors by name: it is not a state dictionary.")
+    return tensors, passport
+
+
+def _entries_of(part: str, names: list[str], prefix: str) -> list[str]:
+    if part == "network":
+        return names
+    backbone = [name for name in names if name.startswith(prefix)] or names
+    if part == "backbone":
+        return backbone
+    swin = [name for name in backbone if "swinViT" in name.split(".")]
+    return swin or [name for name in backbone if name.removeprefix(prefix).startswith("encoder")]
+
+
+def _spellings(name: str, prefix: str) -> Iterator[str]:
+    """What a file's entry may be called in the network, the most literal first."""
+    while True:
+        yield from (name, prefix + name, name.removeprefix(prefix))
+        wrapper, _, rest = name.partition(".")
+        if wrapper not in WRAPPERS or not rest:
+            return
+        name = rest
+
+
+def _pair(file: list[str], targets: set[str], prefix: str) -> dict[str, str]:
+    """Network entry -> file entry; of two that claim the same one, the more literal spelling has it."""
+    best: dict[str, tuple[int, str]] = {}
+    for source in file:
+        for rank, name in enumerate(_spellings(source, prefix)):
+            if name in targets:
+                if name not in best or rank < best[name][0]:
+                    best[name] = (rank, source)
+                break
+    return {name: source for name, (_, source) in best.items()}
+
+
+def _input_convolutions(network: nn.Module) -> set[str]:
+    """Weights of the convolutions that read the image: the first one, and others of as many input channels.
+
+    SwinUNETR has three: the patch embedding and the two of its first residual block.
+    """
+    convolutions = {
+        f"{name}.weight".removeprefix("."): module.in_channels
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.groups == 1
+    }
+    first = next(iter(convolutions.values()), 0)
+    return {name for name, channels in convolutions.items() if channels == first}
+
+
+def _differ_in_channels(tensor: Tensor, target: Tensor) -> bool:
+    a, b = list(tensor.shape), list(target.shape)
+    return len(a) == len(b) and 1 in (a[1], b[1]) and a[:1] + a[2:] == b[:1] + b[2:]
+
+
+def _with_channels(weight: Tensor, channels: int) -> Tensor:
+    """(O, 1, ...) -> (O, channels, ...), or (O, C, ...) -> (O, 1, ...)."""
+    if channels == 1:
+        return weight.sum(dim=1, keepdim=True)
+    return weight.expand(-1, channels, *weight.shape[2:]) / channels
+
+
+def _percent(fraction: float) -> str:
+    return f"{math.floor(1000 * fraction) / 10:.1f} %"  # rounded down: what is not whole never reads 100.0 %
+
+
+def _first(names: list[str]) -> str:
+    rest = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _refusal(
+    path: Path, part: str | None, min_match: float, report: LoadReport, misfits: list[str], passport: Passport | None
+) -> str:
+    claim = {None: "file", "network": "network"}.get(part, f"network's {part}")
+    lines = [f"Refused to load {path}: at least {_percent(min_match)} of the {claim} must fit. {report}"]
+    if misfits:
+        lines.append(f"  same name, but not the same: {_first(misfits)}")
+    if passport is not None:
+        lines.append(f"  the passport says: {passport.backbone}, arguments {passport.backbone_arguments}")
+    lines.append("The network is unchanged.")
+    return "\n".join(lines)

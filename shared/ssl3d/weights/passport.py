@@ -1,0 +1,229 @@
+"""The passport: what a weights file was trained on, how, under which licence, and the hash that ties it to the file."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ..data.content import replacing
+
+PARTS = ("encoder", "backbone", "network")
+INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}
+_OPTIONAL = ("sha256", "results")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passport:
+    """Provenance of one weights file; the JSON beside it (``model.pt`` has ``model.json``) holds exactly these fields.
+
+    Attributes:
+        method: how the weights were learned, such as ``"gvsl"``, ``"mae"`` or ``"supervised"``.
+        backbone: class of the backbone, such as ``"UNet3d"``.
+        backbone_arguments: the arguments that build it, in JSON's types.
+        part: what the file claims to fill: ``"encoder"``, ``"backbone"`` or ``"network"`` (everything).
+        network: which network it is, such as ``"student"``, ``"teacher"`` or ``"SegmentationNet"``.
+        corpus: training data, one ``{"name", "count", "licence"}`` a set; count = number of volumes.
+        synthetic: True when any of the training images was made by a computer.
+        spacing: voxel size in mm along the three axes of ``orientation``.
+        orientation: three letters, such as ``"RAS"``: where the axes (D, H, W) point.
+        intensity: ``{"kind": "window", "lower", "upper"}`` in the image's unit (HU for CT), ``{"kind": "percentiles",
+            "lower", "upper"}`` in 0 .. 100, or ``{"kind": "z-score"}``.
+        roi_size: training crop (D, H, W) in voxels.
+        steps: optimiser steps.
+        seed: seed of the run.
+        ssl3d_version: version of the package that trained.
+        licence: licence of the weights, with the conditions that the data carry over.
+        sha256: of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
+        results: measured, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
+
+    Raises:
+        ValueError: a value that is not as described; the message names the field and the value.
+    """
+
+    method: str
+    backbone: str
+    backbone_arguments: dict[str, Any]
+    part: str
+    network: str
+    corpus: list[dict[str, Any]]
+    synthetic: bool
+    spacing: list[float]
+    orientation: str
+    intensity: dict[str, Any]
+    roi_size: list[int]
+    steps: int
+    seed: int
+    ssl3d_version: str
+    licence: str
+    sha256: str = ""
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ("method", "backbone", "network", "ssl3d_version", "licence"):
+            self._require(_is_text(getattr(self, name)), name, "text that is not empty")
+        self._require(isinstance(self.backbone_arguments, dict), "backbone_arguments", "a dictionary")
+        self._require(self.part in PARTS, "part", f"one of {', '.join(PARTS)}")
+        self._require(
+            _is_sequence(self.corpus)
+            and all(_has(e, name=_is_text, count=_is_count, licence=_is_text) for e in self.corpus),
+            "corpus",
+            'a list of {"name": text, "count": whole number, "licence": text}',
+        )
+        self._require(isinstance(self.synthetic, bool), "synthetic", "true or false")
+        self._require(
+            _is_sequence(self.spacing, 3) and all(_is_number(mm) and mm > 0 for mm in self.spacing),
+            "spacing",
+            "three positive numbers (mm)",
+        )
+        self._require(
+            isinstance(self.orientation, str) and sorted(map(_axis, self.orientation)) == [0, 1, 2],
+            "orientation",
+            'one letter of each of L/R, P/A and I/S, such as "RAS"',
+        )
+        self._require(
+            isinstance(self.intensity, dict)
+            and self.intensity.get("kind") in INTENSITIES
+            and _has(self.intensity, kind=_is_text, **dict.fromkeys(INTENSITIES[self.intensity["kind"]], _is_number)),
+            "intensity",
+            " or ".join(json.dumps({"kind": kind, **dict.fromkeys(keys, 0)}) for kind, keys in INTENSITIES.items()),
+        )
+        self._require(
+            _is_sequence(self.roi_size, 3) and all(_is_count(n) and n > 0 for n in self.roi_size),
+            "roi_size",
+            "three positive whole numbers (voxels)",
+        )
+        self._require(_is_count(self.steps), "steps", "a whole number from 0")
+        self._require(_is_count(self.seed), "seed", "a whole number from 0")
+        self._require(
+            isinstance(self.sha256, str) and re.fullmatch("[0-9a-f]{64}|", self.sha256) is not None,
+            "sha256",
+            "64 lower-case hexadecimal digits",
+        )
+        self._require(
+            _is_sequence(self.results)
+            and all(_has(e, metric=_is_text, value=_is_number, command=_is_text) for e in self.results),
+            "results",
+            'a list of {"metric": text, "value": number, "command": text}',
+        )
+
+    def _require(self, valid: bool, name: str, wanted: str) -> None:
+        if not valid:
+            raise ValueError(f"Passport: {name} must be {wanted}, got {getattr(self, name)!r}.")
+
+
+def _axis(letter: str) -> int:
+    return next((axis for axis, ends in enumerate(("LR", "PA", "IS")) if letter in ends), -1)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_sequence(value: Any, length: int | None = None) -> bool:
+    return isinstance(value, list | tuple) and length in (None, len(value))
+
+
+def _has(entry: Any, **checks: Any) -> bool:
+    return isinstance(entry, dict) and entry.keys() == checks.keys() and all(checks[k](entry[k]) for k in entry)
+
+
+def beside(weights: str | Path) -> Path:
+    """Where the passport of a weights file stands: the same name, ending in ``.json``."""
+    return Path(weights).with_suffix(".json")
+
+
+def read(path: str | Path) -> Passport:
+    """The passport in a JSON file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not JSON, lacks a field, has one too many, or one of a wrong kind; the message names the file.
+    """
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a passport: it cannot be read as JSON ({error}).") from error
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path} is not a passport: it holds {type(entries).__name__}, not an object of fields.")
+    known = [entry.name for entry in fields(Passport)]
+    missing = [name for name in known if name not in entries and name not in _OPTIONAL]
+    unknown = [name for name in entries if name not in known]
+    if missing or unknown:
+        complaints = [f"{text} {', '.join(names)}" for text, names in (("lacks", missing), ("has", unknown)) if names]
+        raise ValueError(f"{path} is not a passport: it {' and '.join(complaints)}; the fields are {', '.join(known)}.")
+    try:
+        return Passport(**entries)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def passport_of(weights: str | Path) -> Passport | None:
+    """The passport beside a weights file, None where there is none; whether it fits the file is for ``load`` to check.
+
+    Raises:
+        ValueError: as ``read``.
+    """
+    path = beside(weights)
+    return read(path) if path.is_file() and path != Path(weights) else None
+
+
+def write(passport: Passport, path: str | Path) -> None:
+    """Write a passport as JSON, replacing the file at once; fields always stand in the order of the class.
+
+    Raises:
+        OSError: the folder does not exist or cannot be written to.
+    """
+    text = json.dumps(asdict(passport), indent=4, ensure_ascii=False, allow_nan=False)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def differences(passport: Passport, preprocessing: Mapping[str, Any]) -> list[str]:
+    """How a run's preprocessing departs from the one that the weights were trained with, one sentence each.
+
+    Args:
+        passport: of the weights.
+        preprocessing: any of ``orientation`` (letters), ``spacing`` (3 numbers, mm) and ``intensity`` in the form of
+            the passport; what is not given is not compared. Numbers agree within 0.1 %.
+
+    Raises:
+        ValueError: another key.
+    """
+    sentences = []
+    for key, here in preprocessing.items():
+        if key not in ("orientation", "spacing", "intensity"):
+            raise ValueError(f"preprocessing has orientation, spacing and intensity, not {key!r}.")
+        trained = getattr(passport, key)
+        if not _agree(trained, here):
+            unit = " mm" if key == "spacing" else ""
+            sentences.append(
+                f"{key}: the weights were trained with {_show(trained)}{unit}, this run uses {_show(here)}{unit}."
+            )
+    return sentences
+
+
+def _agree(a: Any, b: Any) -> bool:
+    if isinstance(a, dict) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_agree(a[key], b[key]) for key in a)
+    if _is_sequence(a) and _is_sequence(b):
+        return len(a) == len(b) and all(map(_agree, a, b))
+    if _is_number(a) and _is_number(b):
+        return math.isclose(a, b, rel_tol=1e-3)
+    return a == b
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(_show(entry) for entry in value.values())
+    return " x ".join(map(str, value)) if _is_sequence(value) else str(value)

@@ -1,0 +1,80 @@
+"""Saving weights in half precision, each with its passport, so that no crash leaves a pair that loads as another."""
+
+import hashlib
+import io
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..data.content import replacing
+from .passport import Passport, beside, write
+
+
+def save(
+    network: nn.Module | Mapping[str, Tensor], path: str | Path, passport: Passport, *, keep: str | Path | None = None
+) -> Passport:
+    """Write the tensors of a network (floating point as float16, others as they are) and the passport beside them.
+
+    The passport takes its place before the weights do, each atomically. A crash in between leaves old or no weights
+    under the new passport, whose hash ``load`` then refuses; in the other order, new weights could stand without any
+    passport and load unchecked. The former pair is copied to ``keep`` in the same manner before that.
+
+    Args:
+        network: a module, or its state dictionary.
+        path: the weights file; its folder is created. Equal tensors give equal bytes, whatever their memory format.
+        passport: its ``sha256`` is filled in.
+        keep: folder for the pair that stood at ``path`` before, if any; a former one in there is replaced.
+
+    Returns:
+        The passport as written.
+
+    Raises:
+        ValueError: an entry that is no tensor, is not finite or exceeds float16 (65504); ``path`` ends in ``.json``;
+            ``keep`` is the folder of ``path``. Nothing is written then.
+    """
+    path = Path(path)
+    if path == beside(path):
+        raise ValueError(f"{path} would be overwritten by its own passport; name the weights .pt or .pth.")
+    if keep is not None and Path(keep).resolve() == path.parent.resolve():
+        raise ValueError(f"keep must be another folder than {path.parent}, where the new weights go.")
+    state = network.state_dict() if isinstance(network, nn.Module) else network
+    buffer = io.BytesIO()
+    torch.save({name: _half(name, tensor) for name, tensor in state.items()}, buffer)
+    content = buffer.getvalue()
+    passport = replace(passport, sha256=hashlib.sha256(content).hexdigest())
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if keep is not None and path.is_file():
+        _keep(path, Path(keep))
+    write(passport, beside(path))
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+    return passport
+
+
+def _half(name: str, tensor: Tensor) -> Tensor:
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"Entry {name} is {type(tensor).__name__}; weights files hold tensors only.")
+    tensor = tensor.detach().cpu()
+    if tensor.is_floating_point():
+        half = tensor.to(torch.float16)
+        if not torch.isfinite(half).all():
+            raise ValueError(f"Entry {name} is not finite in float16 (largest magnitude {tensor.abs().max():.3g}).")
+        tensor = half
+    return tensor.clone(memory_format=torch.contiguous_format)  # a view would be saved with all of its storage
+
+
+def _keep(path: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    kept, known = folder / path.name, beside(path).is_file()
+    if known:
+        with replacing(beside(kept)) as temporary:
+            shutil.copyfile(beside(path), temporary)
+    with replacing(kept) as temporary:
+        shutil.copyfile(path, temporary)
+    if not known:
+        beside(kept).unlink(missing_ok=True)  # belongs to weights that are gone

@@ -1,0 +1,154 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl3d.geometry import affine_matrix, compose_flow, jacobian_determinant, warp_affine, warp_flow
+
+GOLDEN = {c["id"]: c for c in json.loads((Path(__file__).parents[1] / "data" / "gvsl.json").read_text())["cases"]}
+SIZES = [(6, 7, 8), (31, 40, 24), (1, 5, 4)]
+
+
+def formula(shape, phase):
+    """S(N, C, D, H, W; p) of golden/gvsl.json."""
+    n, c, i, j, k = torch.meshgrid(*[torch.arange(s, dtype=torch.float64) for s in shape], indexing="ij")
+    return torch.sin(0.37 * i + 0.11 * j + 0.05 * k * k + 0.7 * c + 1.3 * n + phase)
+
+
+def random(*shape, seed=0, dtype=torch.float64):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def matrix_of(rotation=(0, 0, 0), scale=(1, 1, 1), translation=(0, 0, 0), shear=(0,) * 6):
+    return affine_matrix(*[torch.tensor([v], dtype=torch.float64) for v in (rotation, scale, translation, shear)])
+
+
+def grid_of(size):
+    return torch.meshgrid(*[torch.arange(size, dtype=torch.float64)] * 3, indexing="ij")
+
+
+def smooth_flow(size=12, amplitude=0.8):
+    return amplitude * formula((1, 3, size, size, size), 0.8)
+
+
+def test_golden_flow():
+    expected = GOLDEN["stn_form_alignTrue_NOTREF"]["expected"]["out"]
+    image = 0.5 + 0.5 * formula((1, 2, 6, 7, 8), 0.4)
+    out = warp_flow(image, 1.5 * formula((1, 3, 6, 7, 8), 0.8)).flatten()
+    weights = torch.cos(0.01 * torch.arange(out.numel(), dtype=torch.float64))
+    measured = {
+        "sum": out.sum(),
+        "abs_sum": out.abs().sum(),
+        "l2": out.norm(),
+        "min": out.min(),
+        "max": out.max(),
+        "wsum": (out * weights).sum(),
+    }
+    for name, value in measured.items():
+        assert math.isclose(value.item(), expected[name], rel_tol=1e-8, abs_tol=1e-10), name
+    for index, value in expected["flat_elems"].items():
+        assert math.isclose(out[int(index)].item(), value, rel_tol=1e-8, abs_tol=1e-10), index
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_identity(size, dtype, mode):
+    image = random(2, 2, *size, dtype=dtype)
+    for warped in (
+        warp_affine(image, matrix_of().to(dtype).expand(2, 3, 4), mode),
+        warp_flow(image, torch.zeros(2, 3, *size, dtype=dtype), mode),
+    ):
+        assert warped.dtype == dtype
+        assert (warped - image).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_one_voxel_along_each_axis_reads_the_next_voxel_and_zeros_beyond(axis):
+    image = random(1, 1, 4, 5, 6)
+    shift = [0.0, 0.0, 0.0]
+    shift[axis] = 1.0
+    expected = torch.roll(image, -1, axis + 2)
+    expected.select(axis + 2, -1).zero_()
+    flow = torch.tensor(shift, dtype=torch.float64).view(1, 3, 1, 1, 1).expand(1, 3, 4, 5, 6)
+    torch.testing.assert_close(warp_flow(image, flow), expected)
+    torch.testing.assert_close(warp_affine(image, matrix_of(translation=shift)), expected)
+
+
+def test_affine_equals_its_flow():
+    """Both routines read one convention, on a volume with three different sizes."""
+    image, matrix = random(1, 2, 5, 7, 9), matrix_of((0.2, -0.1, 0.3), (0.9, 1.1, 1.2), (0.5, -1, 0.25), (0.1,) * 6)
+    grid = torch.stack(torch.meshgrid(*[torch.arange(s).double() for s in (5, 7, 9)], indexing="ij"))
+    centre = torch.tensor([2.0, 3.0, 4.0], dtype=torch.float64).view(3, 1, 1, 1)
+    moved = torch.einsum("ij,jdhw->idhw", matrix[0, :, :3], grid - centre) + centre + matrix[0, :, 3].view(3, 1, 1, 1)
+    torch.testing.assert_close(warp_affine(image, matrix), warp_flow(image, (moved - grid)[None]))
+
+
+def test_nearest_keeps_a_label_map_a_label_map():
+    labels = torch.randint(0, 5, (1, 1, 6, 6, 6), generator=torch.Generator().manual_seed(0))
+    flow = 0.4 * torch.ones(1, 3, 6, 6, 6)
+    warped = warp_flow(labels, flow, mode="nearest")
+    assert warped.dtype == labels.dtype and torch.equal(warped, labels)
+    assert torch.equal(warp_affine(labels, matrix_of(translation=(0.4, 0.4, 0.4)), mode="nearest"), labels)
+
+
+def test_compose_flow_equals_two_warps():
+    """On a linear image interpolation is exact, so that the two sides must agree wherever no sample leaves it."""
+    image = torch.einsum("i,idhw->dhw", torch.tensor([1.0, -2.0, 0.5]).double(), torch.stack(grid_of(12)))[None, None]
+    first, second = smooth_flow(amplitude=0.5), smooth_flow(amplitude=-0.7).flip(4)
+    twice = warp_flow(warp_flow(image, first), second)
+    inside = (..., *[slice(3, -3)] * 3)
+    torch.testing.assert_close(warp_flow(image, compose_flow(first, second))[inside], twice[inside])
+    assert (warp_flow(image, compose_flow(second, first)) - twice)[inside].abs().max() > 0.01
+
+
+def test_jacobian_of_a_linear_map_is_its_determinant():
+    linear = torch.tensor([[0.1, 0.2, 0.0], [0.0, -0.3, 0.1], [0.2, 0.0, 0.4]], dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(*[torch.arange(s).double() for s in (4, 5, 6)], indexing="ij"))
+    flow = torch.einsum("ij,jdhw->idhw", linear, grid)[None]
+    determinant = jacobian_determinant(flow)
+    assert determinant.shape == (1, 1, 4, 5, 6)
+    torch.testing.assert_close(
+        determinant, torch.full_like(determinant, torch.linalg.det(linear + torch.eye(3)).item())
+    )
+
+
+def test_jacobian_shows_a_fold():
+    flow = torch.zeros(1, 3, 5, 5, 5)
+    flow[:, 0] = -2 * torch.arange(5.0).view(5, 1, 1)
+    assert (jacobian_determinant(flow) < 0).all()
+
+
+def test_gradients():
+    image = random(1, 1, 4, 5, 3).requires_grad_()
+    flow = (0.31 + 0.2 * random(1, 3, 4, 5, 3, seed=1)).requires_grad_()  # off the kinks at whole voxels
+    assert torch.autograd.gradcheck(warp_flow, (image, flow))
+    matrix = matrix_of((0.1, 0.2, 0.05), (0.9, 0.8, 0.85), (0.1, 0.2, 0.13)).requires_grad_()
+    assert torch.autograd.gradcheck(warp_affine, (image, matrix))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: warp_flow(torch.zeros(1, 4, 4, 7), torch.zeros(1, 3, 4, 4, 7)),
+        lambda: warp_flow(torch.zeros(1, 1, 4, 4, 7), torch.zeros(1, 2, 4, 4, 7)),
+        lambda: warp_flow(torch.zeros(2, 1, 4, 4, 7), torch.zeros(1, 3, 4, 4, 7)),
+        lambda: warp_affine(torch.zeros(1, 1, 4, 4, 7), torch.zeros(1, 4, 7)),
+        lambda: warp_affine(torch.zeros(4, 4, 7), torch.zeros(1, 3, 4)),
+        lambda: compose_flow(torch.zeros(1, 3, 4, 4, 4), torch.zeros(1, 3, 4, 4, 7)),
+        lambda: jacobian_determinant(torch.zeros(1, 3, 1, 4, 7)),
+        lambda: jacobian_determinant(torch.zeros(3, 4, 4, 7)),
+    ],
+)
+def test_wrong_shape_is_named(call):
+    with pytest.raises(ValueError, match=r"7\)"):
+        call()
+
+
+def test_wrong_mode_and_type_are_refused():
+    with pytest.raises(ValueError, match="cubic"):
+        warp_flow(torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 3, 2, 2, 2), mode="cubic")
+    with pytest.raises(ValueError, match="int64"):
+        warp_flow(torch.zeros(1, 1, 2, 2, 2, dtype=torch.int64), torch.zeros(1, 3, 2, 2, 2))
