@@ -72,7 +72,7 @@ class PreparedDataset(PersistentDataset):
         file = self.folder / f"{self.hash_func(item_transformed).decode()}.pt"
         prepared = _load(file)
         if prepared is None:
-            prepared = _plain(self._pre_transform(deepcopy(item_transformed)))
+            prepared = plain(self._pre_transform(deepcopy(item_transformed)))
             try:
                 with replacing(file) as temporary, temporary.open("wb") as stream:
                     torch.save(prepared, stream)
@@ -121,11 +121,11 @@ def _load(file: Path) -> Any:
         return None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Tensors without metadata, each with a storage of its own size: a view would be saved with all it was cut from."""
     value = convert_to_tensor(value, convert_numeric=False, track_meta=False)
     if isinstance(value, torch.Tensor):
         return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
     if isinstance(value, Mapping):
-        return {key: _plain(element) for key, element in value.items()}
-    return [_plain(element) for element in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(element) for key, element in value.items()}
+    return [plain(element) for element in value] if isinstance(value, (list, tuple)) else value

@@ -13,7 +13,7 @@ import numpy as np
 import torch.distributed as dist
 from torch.utils.data import DistributedSampler
 
-from .cache import PreparedDataset
+from .cache import PreparedDataset, plain
 
 
 def draw_seed(seed: int, draw: int) -> int:
@@ -117,7 +117,7 @@ class DrawDataset(PreparedDataset):
         draw = int(index)
         item = {**self._cachecheck(self.data[self.index(draw)]), "draw": draw}
         self.transform.set_random_state(seed=draw_seed(self.seed, draw))
-        return self._post_transform(item)
+        return plain(self._post_transform(item))
 
 
 @lru_cache(maxsize=4)

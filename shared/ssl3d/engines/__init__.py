@@ -6,6 +6,7 @@ from .preflight import PreflightError, preflight
 from .progress import Progress
 from .publish import Publish
 from .start import run_folder, start_network, trained_network
+from .summary import summary
 
 __all__ = [
     "Checkpoints",
@@ -16,5 +17,6 @@ __all__ = [
     "preflight",
     "run_folder",
     "start_network",
+    "summary",
     "trained_network",
 ]

@@ -12,6 +12,7 @@ from monai.bundle.config_item import ComponentLocator, ConfigComponent
 from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 INSTANTIATION_KEYS = {"_target_", "_requires_", "_disabled_", "_desc_", "_mode_", "_debug_"}
+FEW = 15
 ADDED_BY_OTHERS: set[str] = {
     *dict(DEFAULT_MLFLOW_SETTINGS["configs"]),  # type: ignore[call-overload]  # --tracking mlflow
     "displayable_configs",  # MONAI Label
@@ -29,7 +30,8 @@ def unknown_keys(config: dict[str, Any], configs: Path) -> list[tuple[str, list[
         configs: the bundle's folder of configs.
 
     Returns:
-        pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions.
+        pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions; where nothing is similar,
+        the first known names.
     """
     known: dict[str, Any] = dict.fromkeys((*ADDED_BY_OTHERS, "_meta_"))
     base = configs / "train.json"
@@ -63,7 +65,8 @@ def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> I
         if key in names:
             yield from _unknown(value, known.get(key), full, locator)
         else:
-            near = difflib.get_close_matches(key, sorted(names - INSTANTIATION_KEYS), n=3, cutoff=0.5)
+            known_names = sorted(names - INSTANTIATION_KEYS)
+            near = difflib.get_close_matches(key, known_names, n=3, cutoff=0.5) or known_names[:FEW]
             yield full, [f"{path}#{name}" if path else name for name in near]
 
 

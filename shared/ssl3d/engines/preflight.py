@@ -1,7 +1,7 @@
 """Everything that can be wrong with a run is said before it costs any training time."""
 
 import inspect
-import logging
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -12,19 +12,17 @@ from monai.bundle import ConfigWorkflow
 
 from .overrides import unknown_keys
 
-logger = logging.getLogger(__name__)
-
 
 class PreflightError(ValueError):
     """A run that cannot go well, with what to change."""
 
 
 def preflight() -> None:
-    """Check overrides, output folder, ROI, data and weights of the bundle workflow that is running.
+    """Check overrides, output folder, ROI, data, weights and all components of the bundle workflow that is running.
 
     First entry of each ``run`` list, as ``{"_target_": "scripts.engines.preflight"}``. The workflow is found on the
-    call stack, since an expression sees the merged config no other way. Resolving data and network here is no extra
-    work: the run uses the same objects.
+    call stack, since an expression sees the merged config no other way. The engine that the run list names is built
+    here, which is no extra work: the run uses the same object.
 
     Raises:
         PreflightError: with what is wrong and what to do; the error that was met first is its cause. Where the run was
@@ -35,7 +33,7 @@ def preflight() -> None:
         _check(workflow)
     except (OSError, RuntimeError, ValueError) as error:
         root: BaseException = error
-        while root.__cause__ is not None:  # MONAI wraps what a component raises
+        while isinstance(root, RuntimeError) and root.__cause__ is not None:  # MONAI wraps what a component raises
             root = root.__cause__
         if Path(sys.argv[0]).parts[-2:] == ("bundle", "__main__.py"):
             sys.exit(f"\nStopped before training: {root}")
@@ -49,13 +47,8 @@ def _check(workflow: ConfigWorkflow) -> None:
         check_writable(parser.get_parsed_content("output_dir"))
     if "roi_size" in parser and "network_def" in parser:
         check_roi(parser.get_parsed_content("roi_size"), parser.get_parsed_content("network_def"))
-    trains = any("train" in str(entry) for entry in parser.get("run"))
-    for section in ("train::dataset::data", "validate::dataset::data", "dataset::data"):
-        if section in parser and (trains or not section.startswith("train")):
-            data = parser.get_parsed_content(section)
-            logger.info(f"{section.replace('::', '#')}: {len(data)} items")
-    if "network" in parser:
-        parser.get_parsed_content("network")  # loads pre-trained weights and refuses those that do not fit
+    for engine in re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run")))):
+        parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
 
 
 def running_workflow() -> ConfigWorkflow:
@@ -115,5 +108,5 @@ def check_overrides(config: dict[str, Any], configs: Path) -> None:
     """
     unknown = unknown_keys(config, configs)
     if unknown:
-        lines = [f"  {key}" + (f"    did you mean {' or '.join(near)}?" if near else "") for key, near in unknown]
+        lines = [f"  {key}    did you mean {' or '.join(near)}?" if near else f"  {key}" for key, near in unknown]
         raise PreflightError("no config of this bundle knows these keys:\n" + "\n".join(lines))

@@ -11,6 +11,8 @@ from monai.engines import Evaluator, Trainer
 from monai.handlers import TensorBoardStatsHandler
 from torch.utils.tensorboard import SummaryWriter
 
+from ..data.content import replacing
+
 logger = logging.getLogger(__name__)
 
 FILE = "history.csv"
@@ -54,15 +56,16 @@ class Progress:
         trainer.add_event_handler(Events.COMPLETED, lambda _: writer.close())
 
     def _start(self, trainer: Trainer) -> None:
-        self.first_epoch = trainer.state.epoch
         self.run_started = time.perf_counter()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.rows: list[dict] = []
-        if self.first_epoch > 0 and self.path.is_file():  # resumed: go on after the epoch of the checkpoint
-            with self.path.open(newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= self.first_epoch]
+        self.first_epoch: int | None = None
 
     def _start_epoch(self, trainer: Trainer) -> None:
+        if self.first_epoch is None:  # known only now: the handler that resumes may come later in the list
+            self.first_epoch = trainer.state.epoch
+            self.rows: list[dict] = []
+            if self.first_epoch > 1 and self.path.is_file():
+                with self.path.open(newline="") as file:
+                    self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < self.first_epoch]
         self.epoch_started = time.perf_counter()
         self.loss_sum, self.loss_count = 0.0, 0
 
@@ -84,7 +87,7 @@ class Progress:
             row |= self.evaluator.state.metrics
             text += "".join(f"  {name} {value:.4f}" for name, value in self.evaluator.state.metrics.items())
             text += f" (best {self.evaluator.state.best_metric:.4f})"
-        done = state.epoch - self.first_epoch
+        done = state.epoch + 1 - (self.first_epoch or 1)
         left = (now - self.run_started) / done * (state.max_epochs - state.epoch)
         logger.info(f"{text}  {row['seconds']:.1f} s  {duration(left)} left")
         self.rows.append(row)
@@ -92,12 +95,11 @@ class Progress:
 
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, names)
             writer.writeheader()
             writer.writerows(self.rows)
-        part.replace(self.path)
 
 
 def _loss(output: dict) -> float:

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from .. import weights
 from ..data import DrawDataset
 from ..data.content import replacing
+from ..data.readable_json import readable_json
 from ..version import __version__
 from . import checkpoints
 from .facts import preprocessing
@@ -73,7 +74,7 @@ class Publish:
             content = json.loads(metadata.read_text(encoding="utf-8"))
             content["passports"] = content.get("passports", {}) | {path.name: asdict(passport)}
             with replacing(metadata) as temporary:
-                temporary.write_text(json.dumps(content, indent=4, ensure_ascii=False) + "\n", encoding="utf-8")
+                temporary.write_text(readable_json(content), encoding="utf-8")
         chosen = (
             f"best of epoch {checkpoint['best_metric_epoch']}" if validated else "last epoch, nothing was validated"
         )

@@ -2,17 +2,14 @@
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 from torch import Tensor
 
+from ..data.content import replacing
 from ..engines import progress
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FILE = "preview.png"
 PLANES = ("sagittal", "coronal", "axial")  # slices along the axes of an RAS volume
@@ -60,10 +57,7 @@ class Preview:
             with self.path.with_name(progress.FILE).open(newline="") as file:
                 history = list(csv.DictReader(file))
             title = "mechanics only: synthetic anatomy" if self.synthetic else "validation"
-            figure = draw(image, label, pred, self.label_names, history, f"{title}, median case {name}".strip())
-            part = self.path.with_suffix(".part")
-            figure.savefig(part, format="png")
-            part.replace(self.path)
+            draw(self.path, image, label, pred, self.label_names, history, f"{title}, median case {name}".strip())
 
 
 def _classes(one_hot: Tensor) -> np.ndarray:
@@ -71,16 +65,18 @@ def _classes(one_hot: Tensor) -> np.ndarray:
 
 
 def draw(
+    path: Path,
     image: np.ndarray,
     label: np.ndarray,
     pred: np.ndarray,
     label_names: list[str],
     history: list[dict[str, str]],
     title: str,
-) -> "Figure":
-    """Slices with contours above the curves of a run.
+) -> None:
+    """Slices with contours above the curves of a run, as a PNG that is replaced at once.
 
     Args:
+        path: of the PNG.
         image: (D, H, W), oriented RAS, any intensities.
         label: (D, H, W), class numbers of the truth.
         pred: (D, H, W), class numbers of the prediction.
@@ -123,4 +119,5 @@ def draw(
         right.plot([int(r["steps"]) for r in rows], [float(r[name]) for r in rows], marker="o", label=name)
     right.set(xlabel="steps", ylabel="validation", ylim=(0, 1))
     right.legend(fontsize=9)
-    return figure
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -1,6 +1,5 @@
 """Networks for downstream tasks: a backbone and a head, so that pre-trained weights are copied key for key."""
 
-import torch
 from torch import Tensor, nn
 
 
@@ -25,7 +24,6 @@ class SegmentationNet(nn.Module):
             raise ValueError(f"out_channels must be at least 1, got {out_channels}.")
         self.backbone = backbone
         self.head = nn.Conv3d(backbone.decoder_channels[-1], out_channels, kernel_size=1)  # type: ignore
-        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (B, out_channels, D, H, W) of ``x`` (B, C, D, H, W)."""

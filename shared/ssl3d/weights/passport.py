@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..data.content import replacing
+from ..data.readable_json import readable_json
 
 PARTS = ("encoder", "backbone", "network")
 INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}
@@ -184,9 +185,8 @@ def write(passport: Passport, path: str | Path) -> None:
     Raises:
         OSError: the folder does not exist or cannot be written to.
     """
-    text = json.dumps(asdict(passport), indent=4, ensure_ascii=False, allow_nan=False)
     with replacing(Path(path)) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(readable_json(asdict(passport)), encoding="utf-8")
 
 
 def differences(passport: Passport, preprocessing: Mapping[str, Any]) -> list[str]:
