@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from monai.utils import set_determinism
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 TINY = {  # the smallest run that goes through everything
@@ -41,6 +42,7 @@ def forget_scripts(monkeypatch):
     """Each test imports the ``scripts`` of its own copy, as MONAI Label does between bundles."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
+    set_determinism(seed=None)  # a bundle's initialize sets it for the process
     for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
         del sys.modules[name]
 

@@ -35,7 +35,10 @@ if dist.is_initialized():
     loss /= dist.get_world_size()
 if int(os.environ.get("RANK", 0)) == 0:
     gradients = {name.removeprefix("module."): p.grad.clone() for name, p in network.named_parameters()}
-    torch.save({"loss": loss.as_subclass(torch.Tensor), "gradients": gradients, "draws": batch["draw"]}, output / f"first_{batch_size}.pt")
+    torch.save(
+        {"loss": loss.as_subclass(torch.Tensor), "gradients": gradients, "draws": batch["draw"]},
+        output / f"first_{batch_size}.pt",
+    )
 network.zero_grad()
 flow.run()
 flow.finalize()

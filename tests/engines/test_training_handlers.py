@@ -1,0 +1,168 @@
+"""Checkpoints, progress and the facts of a preprocessing, on the smallest trainer there is."""
+
+import csv
+import logging
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Events
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import LrScheduleHandler, MeanAbsoluteError, ValidationHandler, from_engine
+from monai.transforms import (
+    Compose,
+    NormalizeIntensityd,
+    Orientationd,
+    RandSpatialCropd,
+    ScaleIntensityRanged,
+    ScaleIntensityRangePercentilesd,
+    Spacingd,
+)
+from torch import nn
+
+from ssl3d.engines import Checkpoints, Progress
+from ssl3d.engines.facts import preprocessing
+from ssl3d.engines.progress import duration
+
+DATA = [{"image": torch.full((1, 2), float(i)), "label": torch.full((1, 2), 2.0 * i)} for i in range(4)]
+
+
+def make(folder, epochs=4, resume=False, interval=1, width=2, order=1):
+    torch.manual_seed(0)
+    network = nn.Linear(width, width)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    loader = DataLoader(DATA, batch_size=2)
+    evaluator = SupervisedEvaluator(
+        "cpu",
+        loader,
+        network,
+        key_val_metric={"error": MeanAbsoluteError(output_transform=from_engine(["pred", "label"]))},
+        metric_cmp_fn=lambda new, best: new < best,
+    )
+    checkpoints = Checkpoints(folder, network, optimizer, scheduler, evaluator, resume)
+    handlers = [
+        ValidationHandler(interval, evaluator),
+        Progress(folder, evaluator),
+        LrScheduleHandler(scheduler, print_lr=False),
+        checkpoints,
+    ]
+    trainer = SupervisedTrainer(
+        "cpu", epochs, loader, network, optimizer, nn.MSELoss(), train_handlers=handlers, decollate=False
+    )
+    return trainer, network, evaluator, checkpoints
+
+
+def history(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_resume_ends_in_the_same_weights_schedule_and_history(tmp_path):
+    trainer, whole, evaluator, checkpoints = make(tmp_path / "whole")
+    trainer.run()
+    make(tmp_path / "parts", epochs=2)[0].run()
+    resumed, parts, evaluator2, checkpoints2 = make(tmp_path / "parts", resume=True)
+    resumed.run()
+    assert resumed.state.iteration == trainer.state.iteration == 8
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
+    assert resumed.optimizer.param_groups[0]["lr"] == 0.1 * 0.5**4
+    assert evaluator2.state.best_metric == evaluator.state.best_metric
+    best, best2 = checkpoints.chosen_weights(), checkpoints2.chosen_weights()
+    assert all(torch.equal(best[key], best2[key]) for key in best)
+    same = [[{**row, "seconds": ""} for row in history(tmp_path / run)] for run in ("whole", "parts")]
+    assert same[0] == same[1]
+    assert [row["epoch"] for row in same[0]] == ["1", "2", "3", "4"]
+
+
+def test_the_best_weights_are_those_of_the_best_validation(tmp_path):
+    trainer, network, evaluator, checkpoints = make(tmp_path, epochs=2, interval=2)
+    seen = []
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: seen.append(network.weight.detach().clone()))
+    trainer.run()
+    assert evaluator.state.best_metric_epoch == 2
+    assert torch.equal(checkpoints.chosen_weights()["weight"], seen[1])
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert torch.equal(saved["best"]["weight"], seen[1])
+
+
+def test_without_validation_the_last_weights_are_chosen(tmp_path):
+    trainer, network, _, checkpoints = make(tmp_path, epochs=1, interval=5)
+    trainer.run()
+    assert torch.equal(checkpoints.chosen_weights()["weight"], network.weight)
+
+
+def test_a_new_run_keeps_the_checkpoint_of_the_old_one(tmp_path, caplog):
+    make(tmp_path, epochs=1)[0].run()
+    old = (tmp_path / "checkpoint.pt").read_bytes()
+    make(tmp_path, epochs=1)[0].run()
+    assert (tmp_path / "previous_checkpoint.pt").read_bytes() == old
+    assert "previous_checkpoint.pt" in caplog.text
+
+
+def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path):
+    make(tmp_path, epochs=1)[0].run()
+    trainer, *_ = make(tmp_path, resume=True, width=3)
+    with pytest.raises(ValueError, match=r"checkpoint\.pt belongs to a run with other settings"):
+        trainer.run()
+
+
+def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        make(tmp_path, epochs=1, resume=True)[0].run()
+    assert "starts from the beginning" in caplog.text
+    assert (tmp_path / "checkpoint.pt").is_file()
+
+
+def test_an_interrupted_save_leaves_the_former_checkpoint(tmp_path, monkeypatch):
+    make(tmp_path, epochs=1)[0].run()
+    old = (tmp_path / "checkpoint.pt").read_bytes()
+
+    def torn(obj, file, **_):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    trainer, *_ = make(tmp_path, epochs=2, resume=True)
+    monkeypatch.setattr(torch, "save", torn)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert (tmp_path / "checkpoint.pt").read_bytes() == old
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith("events")) == [
+        "checkpoint.pt",
+        "history.csv",
+    ]
+
+
+def test_history_holds_loss_and_metric_and_the_log_says_what_is_left(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        make(tmp_path, epochs=2, interval=2)[0].run()
+    rows = history(tmp_path)
+    assert [row["steps"] for row in rows] == ["2", "4"]
+    assert rows[0]["error"] == ""
+    assert float(rows[1]["error"]) > 0
+    assert np.isfinite([float(row["loss"]) for row in rows]).all()
+    assert float(rows[0]["learning_rate"]) == 0.1
+    assert "epoch 1/2" in caplog.text
+    assert "left" in caplog.text
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (12_000, "3 h 20 min")]
+)
+def test_durations_for_people(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_facts_are_read_off_the_transforms():
+    chain = [Orientationd("image", axcodes="LPS"), Spacingd("image", pixdim=(1.5, 1.5, 2.0))]
+    crop = RandSpatialCropd("image", roi_size=(32, 48, 64), random_size=False)
+    common = {"orientation": "LPS", "spacing": [1.5, 1.5, 2.0], "roi_size": [32, 48, 64]}
+    for transform, intensity in (
+        (ScaleIntensityRangePercentilesd("image", 1, 99, 0, 1), {"kind": "percentiles", "lower": 1, "upper": 99}),
+        (ScaleIntensityRanged("image", -125, 225), {"kind": "window", "lower": -125, "upper": 225}),
+        (NormalizeIntensityd("image"), {"kind": "z-score"}),
+    ):
+        assert preprocessing(Compose([*chain, transform, crop])) == common | {"intensity": intensity}
+    assert preprocessing(Compose([])) == {}
