@@ -1,11 +1,13 @@
 """The ``ssl3d`` command."""
 
+import logging
 import sys
 from collections.abc import Sequence
 
 import fire
 
 from .data.synthetic import synthesize as write_synthetic
+from .evaluation import study as run_study
 
 
 def synthesize(
@@ -36,13 +38,67 @@ def synthesize(
     return str(write_synthetic(str(kind), str(output_dir), subjects, seed, size, contrasts, label_maps))
 
 
-COMMANDS = {"synthesize": synthesize}
+def study(
+    bundle: str,
+    dataset_dir: str,
+    output_dir: str,
+    labels: str | int | Sequence[str | int] = (4, 16, "all"),
+    seeds: int | Sequence[int] = (0, 1, 2),
+    pretrained: str | Sequence[str] = "none",
+    section: str = "validation",
+    jobs: int = 2,
+    epochs: int | None = None,
+) -> str:
+    """Train and evaluate a segmentation bundle with few and many labels, and write one table with intervals.
+
+    Stopped, it goes on where it was when it is started again.
+
+    Example: ssl3d study bundles/hippocampus_mri_segmentation Task04_Hippocampus my_study --labels 4,all --seeds 0,1
+
+    Args:
+        bundle: folder of the bundle.
+        dataset_dir: its data.
+        output_dir: folder of the study; it holds every run with its log, and the tables.
+        labels: numbers of labelled training cases, or all; comma-separated.
+        seeds: comma-separated.
+        pretrained: starting weights: none, names of bundles, paths; comma-separated.
+        section: validation, to choose settings; test, once they are frozen.
+        jobs: runs at a time, one thread each.
+        epochs: of each training; the bundle's own number when not given.
+
+    Returns:
+        Path of the table, printed.
+    """
+    table = run_study(
+        str(bundle),
+        str(dataset_dir),
+        str(output_dir),
+        labels=_several(labels),
+        seeds=[int(seed) for seed in _several(seeds)],
+        pretrained=[str(start) for start in _several(pretrained)],
+        section=section,
+        jobs=jobs,
+        overrides=[] if epochs is None else ["--epochs", str(epochs)],
+    )
+    print(table.read_text())
+    return str(table)
+
+
+def _several(value: object) -> list:
+    """One or more values as Fire hands them over: ``4``, ``"all"``, ``(4, "all")`` or ``"4,all"``."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, Sequence) else [value]
+
+
+COMMANDS = {"study": study, "synthesize": synthesize}
 
 
 def main() -> None:
     """Run the command line; an error of the user's makes one line on stderr and exit status 2."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         fire.Fire(COMMANDS, name="ssl3d")
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         print(f"ssl3d: {error}", file=sys.stderr)
         sys.exit(2)

@@ -152,10 +152,22 @@ def _table(runs: list[Run], root: Path, section: str, bundle: Path, dataset_dir:
         lines.append(
             f"| {'scratch' if start.lower() == 'none' else start} | {labels} | {len(folders)} | "
             f"{histories[0][-1]['steps']} | {np.mean(minutes):.1f} | "
-            f"**{mean.mean:.3f}** ({mean.low:.3f} to {mean.high:.3f}) | {mean.seed_sd:.3f} | "
+            f"{mean.mean:.3f} ({mean.low:.3f} to {mean.high:.3f}) | {mean.seed_sd:.3f} | "
             + " | ".join(f"{estimate(dice[:, :, c]).mean:.3f}" for c in range(len(classes)))
             + f" | {surface.mean:.2f} |"
         )
-    n = dice.shape[1]
-    command = f"ssl3d study {bundle.name} {dataset_dir} {section}"
-    return "\n".join([*lines, "", f"{section}: {n} cases. {command}", ""])
+    text = (
+        f"{section}: {dice.shape[1]} cases. Interval: over cases, of each case's mean over the seeds (BCa bootstrap)."
+    )
+    command = ["ssl3d", "study", f"bundles/{bundle.name}", _public(dataset_dir), root.name, "--section", section]
+    for name, values in (("labels", 1), ("seeds", 2), ("pretrained", 0)):
+        command += [f"--{name}", ",".join(dict.fromkeys(str(run[values]) for run in runs))]
+    return "\n".join([*lines, "", text, "", "```", " ".join([*command, *overrides]), "```", ""])
+
+
+def _public(dataset_dir: Path) -> str:
+    """A data folder as others can write it: below ``$SSL3D_DATA`` where that holds it."""
+    data = os.environ.get("SSL3D_DATA")
+    if data and dataset_dir.is_relative_to(Path(data).resolve()):
+        return f"$SSL3D_DATA/{dataset_dir.relative_to(Path(data).resolve())}"
+    return str(dataset_dir)
