@@ -127,9 +127,9 @@ def _execute(command: list[str], result: Path, bundle: Path, folder: Path) -> No
 def _scores(folder: Path, section: str, metric: str) -> tuple[list[str], np.ndarray]:
     """Class names and scores (cases, classes) of one run, cases sorted by file."""
     with (folder / section / f"{metric}_raw.csv").open(newline="") as file:
-        header, *rows = sorted(csv.reader(file), key=lambda row: row[0] != "filename" and row[0])
+        header, *rows = csv.reader(file)
     names = header[1:-1]  # the last column is the mean over classes
-    return names, np.array([[float(value) for value in row[1:-1]] for row in rows])
+    return names, np.array([[float(value) for value in row[1:-1]] for row in sorted(rows)])
 
 
 def _table(runs: list[Run], root: Path, section: str, bundle: Path, dataset_dir: Path, overrides: Sequence[str]) -> str:

@@ -1,0 +1,77 @@
+"""The preview picture."""
+
+import numpy as np
+import pytest
+import torch
+from ignite.engine import Engine, Events
+from matplotlib.image import imread
+
+from ssl3d.evaluation import Preview
+from ssl3d.evaluation import preview as preview_module
+
+HISTORY = "epoch,steps,seconds,learning_rate,loss,val_mean_dice\n1,5,1,0.1,0.9,\n2,10,1,0.1,0.5,0.4\n"
+
+
+def case(name: str, shift: int, synthetic: bool) -> tuple[dict, dict]:
+    label = torch.zeros(8, 10, 12, dtype=torch.long)
+    label[2:5, 3:6, 4:8], label[2:5, 6:8, 4:8] = 1, 2
+    one_hot = torch.nn.functional.one_hot(label, 3).movedim(-1, 0)
+    image = torch.rand(1, 8, 10, 12, generator=torch.Generator().manual_seed(0)) + label
+    item = {"name": name} | ({"synthetic": True} if synthetic else {})
+    return item, {"image": image, "label": one_hot, "pred": one_hot.roll(shift, dims=1)}
+
+
+def engine(rank: int = 0) -> Engine:
+    made = Engine(lambda engine, batch: None)
+    made.state.rank = rank
+    return made
+
+
+@pytest.fixture
+def draws(monkeypatch) -> list:
+    calls: list = []
+    draw = preview_module.draw
+    monkeypatch.setattr(preview_module, "draw", lambda *arguments: calls.append(arguments) or draw(*arguments))
+    return calls
+
+
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_the_median_case_is_drawn_and_synthetic_data_are_named(tmp_path, draws, synthetic):
+    (tmp_path / "history.csv").write_text(HISTORY)
+    evaluator, trainer = engine(), engine()
+    Preview(tmp_path, evaluator, ["head", "tail"]).attach(trainer)
+    evaluator.state.epoch = trainer.state.epoch = 2
+    evaluator.fire_event(Events.EPOCH_STARTED)
+    for name, shift in (("worst", 3), ("best", 0), ("median", 1)):
+        item, output = case(name, shift, synthetic)
+        evaluator.state.batch, evaluator.state.output = [item], [output]
+        evaluator.fire_event(Events.ITERATION_COMPLETED)
+    trainer.fire_event(Events.EPOCH_COMPLETED)
+    assert len(draws) == 1
+    assert draws[0][-1].endswith("median case median")
+    assert ("mechanics only: synthetic" in draws[0][-1]) == synthetic
+    assert (draws[0][2] > 0).sum() == 3 * 5 * 4
+    picture = imread(tmp_path / "preview.png")
+    assert picture.shape[:2] == (800, 1100)
+    colours = {tuple(np.round(c * 255).astype(int)) for c in picture[..., :3].reshape(-1, 3)}
+    assert (230, 159, 0) in colours, "the first structure's contour"
+    assert (86, 180, 233) in colours, "the second's"
+
+
+def test_nothing_is_drawn_in_an_epoch_without_validation(tmp_path, draws):
+    evaluator, trainer = engine(), engine()
+    Preview(tmp_path, evaluator, ["head"]).attach(trainer)
+    evaluator.state.epoch, trainer.state.epoch = 1, 2
+    trainer.fire_event(Events.EPOCH_COMPLETED)
+    assert not draws
+
+
+def test_other_processes_draw_nothing(tmp_path):
+    evaluator, trainer = engine(), engine(rank=1)
+    Preview(tmp_path, evaluator, ["head"]).attach(trainer)
+    evaluator.state.epoch = trainer.state.epoch = 1
+    item, output = case("any", 1, True)
+    evaluator.state.batch, evaluator.state.output = [item], [output]
+    evaluator.fire_event(Events.ITERATION_COMPLETED)
+    trainer.fire_event(Events.EPOCH_COMPLETED)
+    assert list(tmp_path.iterdir()) == []
