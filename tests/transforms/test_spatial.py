@@ -97,6 +97,9 @@ def test_padding_is_logged_once_for_each_item(path, lazy, caplog):
     assert caplog.messages[1:] == ["scan_a: (6, 7, 8) voxels, padded to (8, 8, 8)."]
     LoggedSpatialPadd("image", (4, 4, 4))(load(path, name="large"))
     assert len(caplog.messages) == 2
+    for number in range(4):
+        pad(load(path, name=f"scan_{number}"))
+    assert caplog.messages[3:] == ["Other volumes are padded too; they are not named."]
 
 
 def test_padding_can_be_inverted(path):

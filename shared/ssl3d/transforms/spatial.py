@@ -13,6 +13,8 @@ from monai.utils import convert_to_tensor
 
 logger = logging.getLogger(__name__)
 
+NAMED = 3  # padded volumes in the log
+
 
 class SafeSpacingd(Spacingd):
     """MONAI's ``Spacingd`` for dictionaries that also hold entries such as MONAI Label's ``image_path``.
@@ -66,7 +68,7 @@ class ValidMaskd(MapTransform):
 
 
 class LoggedSpatialPadd(SpatialPadd):
-    """MONAI's ``SpatialPadd`` that logs, once a process for each item, that a volume is smaller than ``spatial_size``.
+    """MONAI's ``SpatialPadd`` that logs that volumes are smaller than ``spatial_size``: the first by name, once each.
 
     The item is named by its ``name``, else by its file. Arguments and inverse are those of ``SpatialPadd``.
     """
@@ -87,6 +89,10 @@ class LoggedSpatialPadd(SpatialPadd):
         return padded
 
 
-@cache  # so that each item is named once
+@cache  # so that each item counts once
 def _log_padding(name: str, before: tuple[int, ...], after: tuple[int, ...]) -> None:
-    logger.info("%s: %s voxels, padded to %s.", name, before, after)
+    count = _log_padding.cache_info().misses
+    if count <= NAMED:
+        logger.info("%s: %s voxels, padded to %s.", name, before, after)
+    elif count == NAMED + 1:
+        logger.info("Other volumes are padded too; they are not named.")
