@@ -79,6 +79,10 @@ def test_pretrained_that_does_not_exist_or_does_not_fit(bundle, tmp_path):
     assert "0.0 %" in message
 
 
+def test_preprocessing_that_the_passport_cannot_tell(bundle):
+    assert "does not fix spacing" in refusal(**{"train#deterministic#2#_disabled_": True})
+
+
 def test_switches_take_words_of_the_command_line(bundle):
     assert "maybe" in refusal(amp="maybe")
 

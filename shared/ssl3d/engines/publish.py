@@ -39,6 +39,9 @@ class Publish:
         network: the network in training, with a child ``backbone``.
         dataset: its training data; the transforms tell orientation, spacing, intensity and crop.
         method: how the weights are learned.
+
+    Raises:
+        ValueError: the transforms leave one of these open; said at the start, not after the training.
     """
 
     def __init__(
@@ -55,6 +58,14 @@ class Publish:
         self.network = network.module if isinstance(network, DistributedDataParallel) else network
         self.dataset = dataset
         self.method = method
+        self.facts = preprocessing(dataset.transform)
+        missing = {"orientation", "spacing", "intensity", "roi_size"} - set(self.facts)
+        if missing:
+            raise ValueError(
+                f"The preprocessing does not fix {', '.join(sorted(missing))}, which the weights' passport must tell. "
+                "Use Orientationd, Spacingd, RandSpatialCropd, and one of ScaleIntensityRangePercentilesd, "
+                "ScaleIntensityRanged and NormalizeIntensityd."
+            )
 
     def attach(self, trainer: Trainer) -> None:
         """Write when the run is complete, on the first process."""
@@ -84,7 +95,6 @@ class Publish:
         corpus = getattr(self.dataset.data, "corpus", None) or [
             {"name": "unknown", "count": len(self.dataset.data), "licence": "unknown"}
         ]
-        facts = preprocessing(self.dataset.transform)
         results = []
         if best_metric is not None:
             results = [{"metric": "best validation value", "value": best_metric, "command": _command()}]
@@ -97,10 +107,7 @@ class Publish:
             network=type(self.network).__name__,
             corpus=corpus,
             synthetic=self.synthetic,
-            spacing=facts["spacing"],
-            orientation=facts["orientation"],
-            intensity=facts["intensity"],
-            roi_size=facts["roi_size"],
+            **self.facts,
             steps=trainer.state.iteration,
             seed=self.dataset.seed,
             ssl3d_version=__version__,

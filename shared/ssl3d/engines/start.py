@@ -9,7 +9,6 @@ from torch import nn
 
 from .. import weights
 from ..data import Datalist
-from ..weights import passport as passports
 from .facts import preprocessing
 
 logger = logging.getLogger(__name__)
@@ -41,10 +40,11 @@ def start_network(
         logger.info("pretrained is none: the network starts from random weights.")
     else:
         weights.load(network, file, part="backbone")
-        if transform is not None and passports.beside(file).is_file():
+        passport = weights.passport_of(file)
+        if transform is not None and passport is not None:
             facts = preprocessing(transform)
             facts.pop("roi_size", None)  # another crop is no mismatch
-            for sentence in weights.differences(passports.read(passports.beside(file)), facts):
+            for sentence in weights.differences(passport, facts):
                 logger.warning(f"{file}: {sentence}")
     return network.to(device)
 
