@@ -5,6 +5,7 @@ import logging
 import time
 from pathlib import Path
 
+import torch
 from ignite.engine import Events
 from ignite.handlers import ProgressBar
 from monai.engines import Evaluator, Trainer
@@ -102,8 +103,9 @@ class Progress:
             writer.writerows(self.rows)
 
 
-def _loss(output: dict) -> float:
-    return output["loss"].item()
+def _loss(output: dict | list[dict]) -> float:
+    """The loss of an iteration; decollated outputs are one dictionary a case, each with the loss of the batch."""
+    return torch.as_tensor((output[0] if isinstance(output, list) else output)["loss"]).item()
 
 
 def duration(seconds: float) -> str:
