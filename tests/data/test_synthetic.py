@@ -270,15 +270,6 @@ def test_distances_to_primitives():
     assert ellipsoid(lifted, (0, 0, 0), (1, 5, 1), tilt=np.degrees(0.5)) < 0 < ellipsoid(lifted, (0, 0, 0), (1, 5, 1))
 
 
-def test_command_line_help_shows_an_example(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["ssl3d", "synthesize", "--help"])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    assert stopped.value.code == 0
-    written = capsys.readouterr()
-    assert "ssl3d synthesize brain_mri" in written.out + written.err
-
-
 def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["ssl3d", "synthesize", "hippocampus_mri", str(tmp_path / "set"), "--subjects=1"])
     cli.main()

@@ -1,0 +1,48 @@
+"""The command line: help with an example, and one line for an error of the user's."""
+
+import sys
+
+import pytest
+
+from ssl3d import cli
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_help_shows_an_example(command, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ssl3d", command, "--help"])
+    monkeypatch.setenv("PAGER", "cat")
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    shown = "".join(capsys.readouterr())
+    assert f"Example: ssl3d {command} " in " ".join(shown.split())
+
+
+def test_an_error_is_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "study", str(tmp_path), str(tmp_path), str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ssl3d: ") and "is not a bundle" in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "labels", "seeds"),
+    [
+        (["--labels", "4,all", "--seeds", "0,1"], [4, "all"], [0, 1]),
+        (["--labels", "all", "--seeds", "3"], ["all"], [3]),
+        ([], [4, 16, "all"], [0, 1, 2]),
+    ],
+)
+def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
+    found = {}
+    (tmp_path / "table.md").write_text("| table |")
+    monkeypatch.setattr(cli, "run_study", lambda *_, **options: found.update(options) or tmp_path / "table.md")
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "study", "bundle", "data", "out", *arguments])
+    cli.main()
+    assert found["labels"] == labels
+    assert found["seeds"] == seeds
+    assert found["pretrained"] == ["none"]
+    assert found["overrides"] == []
