@@ -36,7 +36,8 @@ class Run(NamedTuple):
 
     def folder(self, root: Path) -> Path:
         """Where the run lives below the study's folder."""
-        return root / Path(self.pretrained).stem / f"{self.labels}_labels" / f"seed_{self.seed}"
+        start = self.pretrained.strip("./").replace("/", "_")
+        return root / start / f"{self.labels}_labels" / f"seed_{self.seed}"
 
 
 def study(
@@ -83,7 +84,7 @@ def study(
     def execute(run: Run) -> None:
         for command, result in _commands(run, run.folder(root), dataset_dir, section, overrides):
             _execute(command, result, bundle, run.folder(root))
-            logger.info(f"done: {run.pretrained}, {run.labels} labels, seed {run.seed}")
+        logger.info(f"done: pretrained {run.pretrained}, labels {run.labels}, seed {run.seed}")
 
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(execute, runs))

@@ -22,7 +22,7 @@ def affine_matrix(rotation: Tensor, scale: Tensor, translation: Tensor, shear: T
     Raises:
         ValueError: if a shape differs from the above, or the batch sizes differ.
 
-    Source: GVSL (arXiv:2303.00874), ``docs/gvsl.md`` section 3.3.
+    Source: GVSL (arXiv:2303.00874), appendix B: the composition of its released code.
 
     Example:
         >>> zeros = torch.zeros(1, 3)

@@ -25,7 +25,7 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor
     Raises:
         ValueError: for any other shape or mode, or for integers with ``mode="bilinear"``.
 
-    Source: GVSL (arXiv:2303.00874), ``docs/gvsl.md`` section 3.4, with true voxel units on every axis.
+    Source: the affine sampler of GVSL (arXiv:2303.00874), with true voxel units on every axis.
     """
     _check_volume("image", image)
     if matrix.shape != (image.shape[0], 3, 4):
@@ -57,7 +57,7 @@ def warp_flow(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     Raises:
         ValueError: for any other shape or mode, or for integers with ``mode="bilinear"``.
 
-    Source: GVSL (arXiv:2303.00874), ``docs/gvsl.md`` section 3.4, consistent variant.
+    Source: the spatial transformer of GVSL (arXiv:2303.00874), with one convention of the corners throughout.
     """
     _check_volume("image", image)
     _check_flow("flow", flow, (image.shape[0], 3, *image.shape[2:]))
