@@ -41,17 +41,20 @@ def make(folder, epochs=4, resume=False, interval=1, width=2, order=1):
         key_val_metric={"error": MeanAbsoluteError(output_transform=from_engine(["pred", "label"]))},
         metric_cmp_fn=lambda new, best: new < best,
     )
-    checkpoints = Checkpoints(folder, network, optimizer, scheduler, evaluator, resume)
     handlers = [
         ValidationHandler(interval, evaluator),
         Progress(folder, evaluator),
         LrScheduleHandler(scheduler, print_lr=False),
-        checkpoints,
+        Checkpoints(folder, network, optimizer, scheduler, evaluator, resume),
     ]
     trainer = SupervisedTrainer(
         "cpu", epochs, loader, network, optimizer, nn.MSELoss(), train_handlers=handlers, decollate=False
     )
-    return trainer, network, evaluator, checkpoints
+    return trainer, network, evaluator
+
+
+def saved(folder):
+    return torch.load(folder / "checkpoint.pt", weights_only=True)
 
 
 def history(folder):
@@ -60,16 +63,16 @@ def history(folder):
 
 
 def test_resume_ends_in_the_same_weights_schedule_and_history(tmp_path):
-    trainer, whole, evaluator, checkpoints = make(tmp_path / "whole")
+    trainer, whole, evaluator = make(tmp_path / "whole")
     trainer.run()
     make(tmp_path / "parts", epochs=2)[0].run()
-    resumed, parts, evaluator2, checkpoints2 = make(tmp_path / "parts", resume=True)
+    resumed, parts, evaluator2 = make(tmp_path / "parts", resume=True)
     resumed.run()
     assert resumed.state.iteration == trainer.state.iteration == 8
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
     assert resumed.optimizer.param_groups[0]["lr"] == 0.1 * 0.5**4
     assert evaluator2.state.best_metric == evaluator.state.best_metric
-    best, best2 = checkpoints.chosen_weights(), checkpoints2.chosen_weights()
+    best, best2 = (saved(tmp_path / run)["best"] for run in ("whole", "parts"))
     assert all(torch.equal(best[key], best2[key]) for key in best)
     same = [[{**row, "seconds": ""} for row in history(tmp_path / run)] for run in ("whole", "parts")]
     assert same[0] == same[1]
@@ -77,20 +80,19 @@ def test_resume_ends_in_the_same_weights_schedule_and_history(tmp_path):
 
 
 def test_the_best_weights_are_those_of_the_best_validation(tmp_path):
-    trainer, network, evaluator, checkpoints = make(tmp_path, epochs=2, interval=2)
+    trainer, network, evaluator = make(tmp_path, epochs=2, interval=2)
     seen = []
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: seen.append(network.weight.detach().clone()))
     trainer.run()
     assert evaluator.state.best_metric_epoch == 2
-    assert torch.equal(checkpoints.chosen_weights()["weight"], seen[1])
-    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert torch.equal(saved["best"]["weight"], seen[1])
+    assert torch.equal(saved(tmp_path)["best"]["weight"], seen[1])
 
 
-def test_without_validation_the_last_weights_are_chosen(tmp_path):
-    trainer, network, _, checkpoints = make(tmp_path, epochs=1, interval=5)
+def test_without_validation_there_is_no_best(tmp_path):
+    trainer, network, _ = make(tmp_path, epochs=1, interval=5)
     trainer.run()
-    assert torch.equal(checkpoints.chosen_weights()["weight"], network.weight)
+    assert saved(tmp_path)["best"] is None
+    assert torch.equal(saved(tmp_path)["network"]["weight"], network.weight)
 
 
 def test_a_new_run_keeps_the_checkpoint_of_the_old_one(tmp_path, caplog):

@@ -60,10 +60,6 @@ class Checkpoints:
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
-    def chosen_weights(self) -> dict[str, Tensor]:
-        """The weights with the best validation value, or the last ones where nothing was validated."""
-        return self.network.state_dict() if self.best is None else self.best
-
     def _start(self, trainer: Trainer) -> None:
         if trainer.scaler is not None:  # made by the trainer's run, so it cannot be listed earlier
             self.parts["scaler"] = trainer.scaler
