@@ -7,10 +7,10 @@ source "$root/tools/setup_env.sh"
 ensure_environment "$root"
 output="$root/demo_output"
 
-echo "== ssl3d demo (mechanics only: synthetic), two to five minutes on two cores"
+echo "== ssl3d demo (mechanics only: synthetic), some minutes on two cores"
 started=$SECONDS
 cd "$root/bundles/hippocampus_mri_segmentation"
-settings=(--epochs 6 --epoch_length 25 --val_interval 1 --output_dir "$output")
+settings=(--epochs 8 --epoch_length 40 --val_interval 2 --output_dir "$output")
 "$PYTHON" -W ignore -m monai.bundle run --config_file configs/train.json "${settings[@]}"
 echo "trained in $((SECONDS - started)) s"
 
