@@ -6,5 +6,5 @@ from pathlib import Path
 packed = Path(__file__).with_name("ssl3d")  # the copy that a packed bundle carries comes first
 installed = find_spec("ssl3d")
 if not packed.is_dir() and installed is None:
-    raise ImportError("This bundle needs the package ssl3d: run `pip install .` in the root of its repository, or take a packed bundle.")
+    raise ImportError("This bundle needs ssl3d: `pip install .` in the root of its repository, or a packed bundle.")
 __path__ = [str(packed)] if packed.is_dir() else list(installed.submodule_search_locations)
