@@ -7,7 +7,7 @@ source "$root/tools/setup_env.sh"
 ensure_environment "$root"
 output="$root/demo_output"
 
-echo "== ssl3d demo (mechanics only: synthetic), some minutes on two cores"
+echo "== ssl3d demo (mechanics only: synthetic), two to four minutes on two cores"
 started=$SECONDS
 cd "$root/bundles/hippocampus_mri_segmentation"
 settings=(--epochs 8 --epoch_length 40 --val_interval 2 --output_dir "$output")
