@@ -47,21 +47,26 @@ def golden_weight(shape: torch.Size, position: int, name: str) -> Tensor:
     return 1 + 0.1 * u if name.endswith("weight") else 0.05 * u  # one-dimensional weights are group norms'
 
 
+def statistics(values: Tensor) -> dict[str, float]:
+    """The numbers that a golden case keeps of a tensor, beside single elements."""
+    flat = values.detach().double().flatten()
+    return {
+        "sum": flat.sum().item(),
+        "abs_sum": flat.abs().sum().item(),
+        "l2": flat.norm().item(),
+        "min": flat.min().item(),
+        "max": flat.max().item(),
+        "wsum": (flat * torch.cos(0.01 * torch.arange(flat.numel(), dtype=torch.float64))).sum().item(),
+    }
+
+
 def assert_statistics(actual: Tensor, expected: dict, rtol: float, atol: float) -> None:
     """Compare a tensor with the statistics that a golden case keeps of it."""
     assert list(actual.shape) == expected["shape"]
-    flat = actual.detach().double().flatten()
-    found = {
-        "sum": flat.sum(),
-        "abs_sum": flat.abs().sum(),
-        "l2": flat.norm(),
-        "min": flat.min(),
-        "max": flat.max(),
-        "wsum": (flat * torch.cos(0.01 * torch.arange(flat.numel(), dtype=torch.float64))).sum(),
-    }
     scale = {"wsum": expected["abs_sum"], "sum": expected["abs_sum"]}
-    for key, value in found.items():
+    for key, value in statistics(actual).items():
         tolerance = rtol * scale.get(key, abs(expected[key])) + atol
-        assert abs(value.item() - expected[key]) <= tolerance, (key, value.item(), expected[key])
+        assert abs(value - expected[key]) <= tolerance, (key, value, expected[key])
+    flat = actual.detach().flatten()
     for index, value in expected["flat_elems"].items():
         assert abs(flat[int(index)].item() - value) <= rtol * expected["max"] + atol, (index, value)

@@ -32,7 +32,7 @@ status=0
 echo "== tests"
 "$PYTHON" -m pytest -n 2 -rs -m "not packed" --junitxml "$scratch/default.xml" || status=$?
 
-if grep -rqs "pytest.mark.packed" tests; then
+if grep -rqs --include='*.py' "pytest.mark.packed" tests; then
     echo "== packed bundles in a fresh environment"
     if "$PYTHON" -m pip download --quiet --disable-pip-version-check --no-deps --no-cache-dir --retries 1 \
         --timeout 20 --dest "$scratch" packaging >/dev/null 2>&1; then

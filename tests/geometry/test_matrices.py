@@ -1,13 +1,10 @@
-import json
-from pathlib import Path
-
 import pytest
 import torch
+from golden import cases
 
 from ssl3d.geometry import affine_matrix, warp_affine
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "gvsl.json").read_text())["cases"]
-CASES = [case for case in GOLDEN if case["id"].startswith("affmat_")]
+CASES = [case for name, case in cases("gvsl").items() if name.startswith("affmat_")]
 
 
 def parameters(case, dtype=torch.float64):

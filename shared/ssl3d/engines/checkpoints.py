@@ -19,6 +19,11 @@ logger = logging.getLogger(__name__)
 FILE = "checkpoint.pt"
 
 
+def unwrapped(network: nn.Module) -> nn.Module:
+    """The network inside of its distributed wrapper, or the network itself."""
+    return network.module if isinstance(network, DistributedDataParallel) else network
+
+
 class Checkpoints:
     """Handler of a trainer that saves at each epoch's end all that a killed run needs to end in the same weights.
 
@@ -47,7 +52,7 @@ class Checkpoints:
         resume: bool = False,
     ) -> None:
         self.path = Path(directory) / FILE
-        self.network = network.module if isinstance(network, DistributedDataParallel) else network
+        self.network = unwrapped(network)
         self.parts: dict[str, Any] = {"network": self.network, "optimizer": optimizer}
         if lr_scheduler is not None:
             self.parts["lr_scheduler"] = lr_scheduler

@@ -58,10 +58,10 @@ class Progress:
 
     def _start(self, trainer: Trainer) -> None:
         self.run_started = time.perf_counter()
-        self.first_epoch: int | None = None
+        self.first_epoch = 0  # not known yet: the handler that resumes may come later in the list
 
     def _start_epoch(self, trainer: Trainer) -> None:
-        if self.first_epoch is None:  # known only now: the handler that resumes may come later in the list
+        if self.first_epoch == 0:
             self.first_epoch = trainer.state.epoch
             self.rows: list[dict] = []
             if self.first_epoch > 1 and self.path.is_file():
@@ -88,7 +88,7 @@ class Progress:
             row |= self.evaluator.state.metrics
             text += "".join(f"  {name} {value:.4f}" for name, value in self.evaluator.state.metrics.items())
             text += f" (best {self.evaluator.state.best_metric:.4f})"
-        done = state.epoch + 1 - (self.first_epoch or 1)
+        done = state.epoch + 1 - self.first_epoch
         left = (now - self.run_started) / done * (state.max_epochs - state.epoch)
         logger.info(f"{text}  {row['seconds']:.1f} s  {duration(left)} left")
         self.rows.append(row)

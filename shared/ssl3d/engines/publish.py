@@ -13,7 +13,6 @@ import torch
 from ignite.engine import Events
 from monai.engines import Trainer
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from .. import weights
 from ..data import DrawDataset
@@ -22,6 +21,7 @@ from ..data.readable_json import readable_json
 from ..version import __version__
 from . import checkpoints
 from .facts import preprocessing
+from .start import is_synthetic
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,9 @@ class Publish:
         method: str = "supervised",
     ) -> None:
         self.run_dir = Path(run_dir)
-        self.synthetic = any(item.get("synthetic") for item in dataset.data)
+        self.synthetic = is_synthetic(dataset.data)
         self.folder = self.run_dir if self.synthetic else Path(model_dir)
-        self.network = network.module if isinstance(network, DistributedDataParallel) else network
+        self.network = checkpoints.unwrapped(network)
         self.dataset = dataset
         self.method = method
         self.facts = preprocessing(dataset.transform)

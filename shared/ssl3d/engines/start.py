@@ -1,7 +1,9 @@
 """The network at the start of a run, and the folder where the run writes."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from monai.transforms import Compose
@@ -65,6 +67,11 @@ def trained_network(network: nn.Module, device: str | torch.device, path: str | 
     return network.to(device).eval()
 
 
+def is_synthetic(items: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether any item says that it is synthetic."""
+    return any(item.get("synthetic") for item in items)
+
+
 def run_folder(output_dir: str | Path, data: Datalist | list[dict]) -> Path:
     """Where a run writes: ``output_dir``, or ``output_dir/demo`` when any of its items is synthetic."""
-    return Path(output_dir) / "demo" if any(item.get("synthetic") for item in data) else Path(output_dir)
+    return Path(output_dir) / "demo" if is_synthetic(data) else Path(output_dir)

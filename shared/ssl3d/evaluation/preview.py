@@ -17,7 +17,7 @@ COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#c
 
 
 class Preview:
-    """Handler of a trainer that draws ``preview.png`` after each validation and at the end.
+    """Handler of a trainer that draws ``preview.png`` after each validation.
 
     It shows the validation case with the median Dice, in the three slices that hold most of its structures: the image,
     the truth's contours, the prediction's contours; below, the columns of ``history.csv``. List it after ``Progress``.

@@ -125,12 +125,11 @@ def _execute(command: list[str], result: Path, bundle: Path, folder: Path) -> No
         raise RuntimeError(f"a run of the study failed, see {log}: {last}")
 
 
-def _scores(folder: Path, section: str, metric: str) -> tuple[list[str], np.ndarray]:
-    """Class names and scores (cases, classes) of one run, cases sorted by file."""
+def _scores(folder: Path, section: str, metric: str) -> np.ndarray:
+    """Scores (cases, classes) of one run, cases sorted by file."""
     with (folder / section / f"{metric}_raw.csv").open(newline="") as file:
-        header, *rows = csv.reader(file)
-    names = header[1:-1]  # the last column is the mean over classes
-    return names, np.array([[float(value) for value in row[1:-1]] for row in sorted(rows)])
+        _, *rows = csv.reader(file)  # below the header: file, classes, mean over classes
+    return np.array([[float(value) for value in row[1:-1]] for row in sorted(rows)])
 
 
 def _table(runs: list[Run], root: Path, section: str, bundle: Path, dataset_dir: Path, overrides: Sequence[str]) -> str:
@@ -144,8 +143,8 @@ def _table(runs: list[Run], root: Path, section: str, bundle: Path, dataset_dir:
     ]
     for (start, labels), group in itertools.groupby(runs, key=lambda run: run[:2]):
         folders = [run.folder(root) for run in group]
-        dice = np.stack([_scores(folder, section, "val_mean_dice")[1] for folder in folders])  # (S, N, C)
-        distance = np.stack([_scores(folder, section, "val_hausdorff95")[1] for folder in folders])
+        dice = np.stack([_scores(folder, section, "val_mean_dice") for folder in folders])  # (S, N, C)
+        distance = np.stack([_scores(folder, section, "val_hausdorff95") for folder in folders])
         histories = [list(csv.DictReader((folder / progress.FILE).open())) for folder in folders]
         minutes = [sum(float(row["seconds"]) for row in history) / 60 for history in histories]
         mean = estimate(np.nanmean(dice, axis=2))
