@@ -1,5 +1,7 @@
 """Affine matrices from rotation, scale, translation and shear."""
 
+from typing import List
+
 import torch
 from torch import Tensor
 
@@ -29,24 +31,30 @@ def affine_matrix(rotation: Tensor, scale: Tensor, translation: Tensor, shear: T
         >>> affine_matrix(zeros, torch.ones(1, 3), zeros, torch.zeros(1, 6))[0, 0]
         tensor([1., 0., 0., 0.])
     """
-    batch = rotation.shape[0] if rotation.ndim else 0
-    parts = {"rotation": (rotation, 3), "scale": (scale, 3), "translation": (translation, 3), "shear": (shear, 6)}
-    for name, (value, width) in parts.items():
-        if value.ndim != 2 or value.shape != (batch, width):
-            raise ValueError(f"{name} must have shape (B, {width}) with one B for all, got {tuple(value.shape)}.")
-    scale, translation, shear = (value.to(rotation) for value in (scale, translation, shear))
+    if not torch.jit.is_scripting():
+        _check_shapes({"rotation": rotation, "scale": scale, "translation": translation, "shear": shear})
+    scale, translation, shear = scale.to(rotation), translation.to(rotation), shear.to(rotation)
 
-    (cx, cy, cz), (sx, sy, sz) = rotation.cos().unbind(1), rotation.sin().unbind(1)
+    cx, cy, cz = rotation.cos().unbind(1)
+    sx, sy, sz = rotation.sin().unbind(1)
     one, zero = torch.ones_like(cx), torch.zeros_like(cx)
-    rx = _matrix(one, zero, zero, zero, cx, -sx, zero, sx, cx)
-    ry = _matrix(cy, zero, sy, zero, one, zero, -sy, zero, cy)
-    rz = _matrix(cz, -sz, zero, sz, cz, zero, zero, zero, one)
+    rx = _matrix([one, zero, zero, zero, cx, -sx, zero, sx, cx])
+    ry = _matrix([cy, zero, sy, zero, one, zero, -sy, zero, cy])
+    rz = _matrix([cz, -sz, zero, sz, cz, zero, zero, zero, one])
     xy, xz, yx, yz, zx, zy = shear.tan().unbind(1)
-    shearing = _matrix(one, xy, xz, yx, one, yz, zx, zy, one)
+    shearing = _matrix([one, xy, xz, yx, one, yz, zx, zy, one])
     linear = shearing @ torch.diag_embed(scale) @ rz @ ry @ rx
     return torch.cat([linear, translation[:, :, None]], dim=2)
 
 
-def _matrix(*entries: Tensor) -> Tensor:
+def _matrix(entries: List[Tensor]) -> Tensor:
     """Nine tensors of shape ``(B,)``, row by row, as a batch of matrices ``(B, 3, 3)``."""
     return torch.stack(entries, dim=1).reshape(-1, 3, 3)
+
+
+def _check_shapes(parts: dict[str, Tensor]) -> None:
+    batch = parts["rotation"].shape[0] if parts["rotation"].ndim else 0
+    for name, value in parts.items():
+        width = 6 if name == "shear" else 3
+        if value.ndim != 2 or value.shape != (batch, width):
+            raise ValueError(f"{name} must have shape (B, {width}) with one B for all, got {tuple(value.shape)}.")

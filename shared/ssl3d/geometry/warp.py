@@ -4,12 +4,14 @@ One convention: a matrix or a field maps output to input coordinates (the direct
 order (D, H, W) of a ``(B, C, D, H, W)`` tensor. Torch's own normalised (x, y, z) frame is met in this file only.
 """
 
+from typing import List, Tuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor:
+def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear", exact: bool = True) -> Tensor:
     """Sample ``out(p) = image(A (p - c) + c + t)`` with ``matrix = [A | t]`` and the centre ``c = (size - 1) / 2``.
 
     Differentiable in both arguments; the identity returns ``image`` to 1e-6.
@@ -18,6 +20,8 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor
         image: shape ``(B, C, D, H, W)``; integers (label maps) are allowed with ``mode="nearest"``.
         matrix: shape ``(B, 3, 4)``; ``t`` in voxels. See :func:`~ssl3d.geometry.affine_matrix`.
         mode: ``"bilinear"`` (trilinear) or ``"nearest"``. Outside of ``image`` lie zeros.
+        exact: read in float64; otherwise in float32, up to 1e-5 voxels beside the position, with half of the memory,
+            which is enough for feature maps.
 
     Returns:
         Shape and dtype of ``image``.
@@ -27,21 +31,45 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear") -> Tensor
 
     Source: the affine sampler of GVSL (arXiv:2303.00874), with true voxel units on every axis.
     """
-    _check_volume("image", image)
-    if matrix.shape != (image.shape[0], 3, 4):
-        raise ValueError(
-            f"matrix must have shape (B, 3, 4) = ({image.shape[0]}, 3, 4) for an image of shape "
-            f"{tuple(image.shape)}, got {tuple(matrix.shape)}."
-        )
+    if not torch.jit.is_scripting():
+        _check_volume("image", image)
+        _check_matrix(matrix, image)
     matrix = matrix.to(image.device, torch.float64)
-    size = image.shape[2:]
-    centre = torch.tensor([(s - 1) / 2 for s in size], dtype=matrix.dtype, device=matrix.device).view(3, 1, 1, 1)
-    offsets = _voxel_grid(size, matrix) - centre
-    positions = torch.einsum("bij,jdhw->bidhw", matrix[:, :, :3], offsets) + centre + matrix[:, :, 3, None, None, None]
-    return _sample(image, positions, mode)
+    grid = _voxel_grid(list(image.shape[2:]), matrix)
+    return sample(image, _transform(matrix, grid[None]), mode, exact)
 
 
-def warp_flow(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
+def affine_flow(matrix: Tensor, size: Tuple[int, int, int], flow: Tensor | None = None) -> Tensor:
+    """The displacement field of an affine map, or of an affine warp followed by the warp of a field.
+
+    ``warp_flow(image, affine_flow(matrix, size))`` equals ``warp_affine(image, matrix)``. With a field it is
+    ``A (p + flow(p) - c) + c + t - p``, so that ``warp_flow(warp_affine(image, matrix), flow)`` is had with one
+    resampling instead of two.
+
+    Args:
+        matrix: shape ``(B, 3, 4)``, ``[A | t]``, see :func:`warp_affine`.
+        size: (D, H, W) in voxels.
+        flow: shape ``(B, 3, D, H, W)``, displacement in voxels; None: zero.
+
+    Returns:
+        Shape ``(B, 3, D, H, W)``, in the dtype and on the device of ``matrix``.
+
+    Raises:
+        ValueError: for any other shape.
+
+    Source: GVSL (arXiv:2303.00874), equation 12.
+    """
+    if not torch.jit.is_scripting():
+        if matrix.ndim != 3 or matrix.shape[1:] != (3, 4):
+            raise ValueError(f"matrix must have shape (B, 3, 4), got {tuple(matrix.shape)}.")
+        if flow is not None:
+            _check_flow("flow", flow, (matrix.shape[0], 3, *size))
+    grid = _voxel_grid(list(size), matrix)
+    points = grid[None] if flow is None else grid + flow.to(matrix)
+    return _transform(matrix, points) - grid
+
+
+def warp_flow(image: Tensor, flow: Tensor, released: bool = False, *, mode: str = "bilinear") -> Tensor:
     """Sample ``out(p) = image(p + flow(p))``, differentiable in both arguments.
 
     Zero flow returns ``image`` to 1e-6.
@@ -49,6 +77,8 @@ def warp_flow(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     Args:
         image: shape ``(B, C, D, H, W)``; integers (label maps) are allowed with ``mode="nearest"``.
         flow: shape ``(B, 3, D, H, W)``, displacement in voxels along D, H, W.
+        released: sample as GVSL's released code does, which its public weights were trained with: at
+            ``(p + flow(p)) · size / (size - 1) - 1/2``. Zero flow is no identity then.
         mode: ``"bilinear"`` (trilinear) or ``"nearest"``. Outside of ``image`` lie zeros.
 
     Returns:
@@ -57,12 +87,16 @@ def warp_flow(image: Tensor, flow: Tensor, mode: str = "bilinear") -> Tensor:
     Raises:
         ValueError: for any other shape or mode, or for integers with ``mode="bilinear"``.
 
-    Source: the spatial transformer of GVSL (arXiv:2303.00874), with one convention of the corners throughout.
+    Source: the spatial transformer of GVSL (arXiv:2303.00874), section 3.2, with one convention of the corners.
     """
     _check_volume("image", image)
     _check_flow("flow", flow, (image.shape[0], 3, *image.shape[2:]))
     flow = flow.to(image.device, torch.float64)
-    return _sample(image, _voxel_grid(image.shape[2:], flow) + flow, mode)
+    positions = _voxel_grid(list(image.shape[2:]), flow) + flow
+    if released:
+        size = torch.tensor(image.shape[2:], dtype=flow.dtype, device=flow.device).view(3, 1, 1, 1)
+        positions = positions * (size / (size - 1)) - 0.5
+    return sample(image, positions, mode)
 
 
 def compose_flow(first: Tensor, second: Tensor) -> Tensor:
@@ -108,30 +142,54 @@ def jacobian_determinant(flow: Tensor) -> Tensor:
     return (a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)).unsqueeze(1)
 
 
-def _sample(image: Tensor, positions: Tensor, mode: str) -> Tensor:
+def sample(image: Tensor, positions: Tensor, mode: str, exact: bool = True) -> Tensor:
     """Read ``image`` at ``positions (B, 3, D, H, W)``, voxels in (D, H, W) order, zeros outside."""
-    if mode not in ("bilinear", "nearest"):
-        raise ValueError(f"mode must be 'bilinear' or 'nearest', got {mode!r}.")
-    if mode == "bilinear" and not image.is_floating_point():
-        raise ValueError(f"an image of {image.dtype} can only be warped with mode='nearest'.")
+    if not torch.jit.is_scripting():
+        _check_mode(mode, image)
     size = torch.tensor(image.shape[2:], dtype=positions.dtype, device=positions.device).view(3, 1, 1, 1)
     # The frame of align_corners=False also holds for axes of one voxel. Everything is float64 until the end: rounding
     # in the normalised frame would move float32 samples by 1e-5 voxels and break the identity; it costs 20 % more time.
     grid = (2 * positions + 1) / size - 1
+    if not exact and image.dtype != torch.float64:
+        grid = grid.float()
     grid = grid.flip(1).movedim(1, -1)  # (D, H, W) -> (x, y, z) = (W, H, D), last
     warped = F.grid_sample(image.to(grid), grid, mode=mode, padding_mode="zeros", align_corners=False)
     return warped.to(image.dtype)
 
 
-def _voxel_grid(size: torch.Size, like: Tensor) -> Tensor:
+def _transform(matrix: Tensor, points: Tensor) -> Tensor:
+    """``A (x - c) + c + t`` of ``points (B, 3, D, H, W)``, voxels, about the centre of their own grid."""
+    linear, translation = matrix[:, :, :3], matrix[:, :, 3]
+    centre = torch.tensor([(side - 1) / 2 for side in points.shape[2:]], dtype=matrix.dtype, device=matrix.device)
+    shift = centre + translation - linear @ centre  # (B, 3, 3) @ (3,) -> (B, 3)
+    moved = linear @ points.flatten(2) + shift[:, :, None]  # (B, 3, 3) @ (B or 1, 3, D·H·W)
+    return moved.unflatten(2, points.shape[2:])
+
+
+def _voxel_grid(size: List[int], like: Tensor) -> Tensor:
     """Voxel coordinates, shape ``(3, D, H, W)``."""
     axes = [torch.arange(s, dtype=like.dtype, device=like.device) for s in size]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    return torch.stack(torch.meshgrid(axes, indexing="ij"))
 
 
 def _check_volume(name: str, volume: Tensor) -> None:
     if volume.ndim != 5:
         raise ValueError(f"{name} must have shape (B, C, D, H, W), got {tuple(volume.shape)}.")
+
+
+def _check_matrix(matrix: Tensor, image: Tensor) -> None:
+    if matrix.shape != (image.shape[0], 3, 4):
+        raise ValueError(
+            f"matrix must have shape (B, 3, 4) = ({image.shape[0]}, 3, 4) for an image of shape "
+            f"{tuple(image.shape)}, got {tuple(matrix.shape)}."
+        )
+
+
+def _check_mode(mode: str, image: Tensor) -> None:
+    if mode not in ("bilinear", "nearest"):
+        raise ValueError(f"mode must be 'bilinear' or 'nearest', got {mode!r}.")
+    if mode == "bilinear" and not image.is_floating_point():
+        raise ValueError(f"an image of {image.dtype} can only be warped with mode='nearest'.")
 
 
 def _check_flow(name: str, flow: Tensor, expected: tuple[int, ...]) -> None:
