@@ -1,7 +1,17 @@
 """Backbones and the networks built on them."""
 
 from .features import Features
-from .tasks import SegmentationNet
+from .registration import Alignment, RegistrationNet
+from .restoration import RestorationHead
+from .tasks import ReconstructionNet, SegmentationNet
 from .unet3d import UNet3d
 
-__all__ = ["Features", "SegmentationNet", "UNet3d"]
+__all__ = [
+    "Alignment",
+    "Features",
+    "ReconstructionNet",
+    "RegistrationNet",
+    "RestorationHead",
+    "SegmentationNet",
+    "UNet3d",
+]

@@ -6,29 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .convolution import CHANNELS_PER_GROUP, Upsampling, conv_block
 from .features import Features
-
-CHANNELS_PER_GROUP = 8
-
-
-def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """Twice convolution 3x3x3, group normalisation (eight channels a group) and leaky ReLU (slope 0.2).
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output, a multiple of 8.
-        stride: stride of the first convolution.
-    """
-    layers: list[nn.Module] = []
-    for channels, step in ((in_channels, stride), (out_channels, 1)):
-        convolution = nn.Conv3d(channels, out_channels, kernel_size=3, stride=step, padding=1)
-        nn.init.kaiming_normal_(convolution.weight)
-        layers += [
-            convolution,
-            nn.GroupNorm(out_channels // CHANNELS_PER_GROUP, out_channels),
-            nn.LeakyReLU(0.2, inplace=True),
-        ]
-    return nn.Sequential(*layers)
 
 
 class UNet3d(nn.Module):
@@ -79,9 +58,7 @@ class UNet3d(nn.Module):
         self.decoder = nn.ModuleList(
             conv_block(fine + coarse, fine) for coarse, fine in zip(channels[:0:-1], channels[-2::-1], strict=True)
         )
-        self.upsample = (
-            nn.ConvTranspose3d(channels[0], channels[0], kernel_size=2, stride=2) if stem_stride == 2 else nn.Identity()
-        )
+        self.upsample = Upsampling(channels[0]) if stem_stride == 2 else nn.Identity()
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Features:

@@ -1,0 +1,170 @@
+"""Registration of two volumes from the features of one backbone: the Z-matching head of GVSL."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..geometry import affine_flow, affine_matrix, warp_affine
+from .convolution import CHANNELS_PER_GROUP, Conv3d, conv_block
+from .features import Features
+
+
+class Alignment(NamedTuple):
+    """How a moving volume comes to lie on a fixed one, on the fixed volume's grid.
+
+    Attributes:
+        matrix: (B, 3, 4), the affine part, see ``ssl3d.geometry.warp_affine``.
+        residual: (B, 3, D, H, W), the deformation that is left after it, in voxels.
+        flow: (B, 3, D, H, W), both in one field, for ``ssl3d.geometry.warp_flow``, in voxels.
+    """
+
+    matrix: Tensor
+    residual: Tensor
+    flow: Tensor
+
+
+class AffineHead(nn.Module):
+    """Affine matrix from the bottlenecks of two volumes; differentiable from end to end.
+
+    A convolution block on both, the mean over space, and one linear layer each for rotation (bounded by ±π/9), scale (1
+    ± 0.25), shear (± π/18) and translation (voxels, not bounded).
+
+    Args:
+        in_channels: channels of one bottleneck.
+        hidden_channels: of the block, a multiple of 8.
+
+    Source: GVSL (He et al., CVPR 2023, https://arxiv.org/abs/2303.00874), section 3.2 and appendix B.
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.trunk = conv_block(2 * in_channels, hidden_channels)
+        self.rotation = nn.Linear(hidden_channels, 3)
+        self.scale = nn.Linear(hidden_channels, 3)
+        self.translation = nn.Linear(hidden_channels, 3)
+        self.shear = nn.Linear(hidden_channels, 6)
+        for layer in (self.rotation, self.scale, self.translation, self.shear):
+            start_small(layer)
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """Matrices (B, 3, 4), output to input, float64, of two bottlenecks (B, in_channels, d, h, w) of equal shape."""
+        pooled = self.trunk(torch.cat([moving, fixed], dim=1)).mean(dim=(2, 3, 4))  # (B, hidden_channels)
+        # float64 is left alone by mixed precision
+        return affine_matrix(
+            rotation=self.rotation(pooled).double().clamp(-1, 1) * (math.pi / 9),
+            scale=1 + 0.25 * self.scale(pooled).double().clamp(-1, 1),
+            translation=self.translation(pooled).double(),
+            shear=self.shear(pooled).double().clamp(-1, 1) * (math.pi / 18),
+        )
+
+
+class FlowHead(nn.Module):
+    """Displacement field from the fine features of two volumes of which one is affinely aligned already.
+
+    Args:
+        in_channels: channels of the features of one volume.
+        hidden_channels: of the block, a multiple of 8.
+
+    Source: GVSL, section 3.2 (the deformable head of Z-matching).
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int) -> None:
+        super().__init__()
+        self.trunk = conv_block(2 * in_channels, hidden_channels)
+        self.flow = Conv3d(hidden_channels, 3)
+        start_small(self.flow)
+
+    def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
+        """Displacement (B, 3, d, h, w), in cells of features (B, in_channels, d, h, w)."""
+        return self.flow(self.trunk(torch.cat([moving, fixed], dim=1)))
+
+
+class ZMatching(nn.Module):
+    """Aligns two volumes from their features: an affine map from the bottlenecks, then a field from fine features.
+
+    The field is computed at the resolution of the backbone's first level and interpolated to full resolution where that
+    level has stride 2.
+
+    Args:
+        backbone: its channels and strides are read, see ``Features``.
+        affine_channels, flow_channels: widths of the two heads, multiples of 8.
+
+    Source: GVSL, section 3.2, with one convention of axes and identity at zero. (The release samples the image twice,
+    and its affine head never receives a gradient.)
+    """
+
+    def __init__(self, backbone: nn.Module, affine_channels: int = 96, flow_channels: int = 16) -> None:
+        super().__init__()
+        stride: int = backbone.encoder_strides[0]  # type: ignore[index, assignment]
+        self.level: int = tuple(backbone.decoder_strides).index(stride)  # type: ignore[arg-type]
+        self.stride = stride
+        self.affine = AffineHead(backbone.encoder_channels[-1], affine_channels)  # type: ignore[index, arg-type]
+        self.flow = FlowHead(backbone.decoder_channels[self.level], flow_channels)  # type: ignore[index, arg-type]
+
+    def forward(self, moving: Features, fixed: Features) -> Alignment:
+        """The alignment of a moving onto a fixed volume of equal shape, from the backbone's features of both."""
+        matrix = self.affine(moving.encoder[-1], fixed.encoder[-1])  # (B, 3, 4), translation in voxels of the image
+        cells = torch.cat([matrix[:, :, :3], matrix[:, :, 3:] / self.stride], dim=2)
+        fine_moving, fine_fixed = moving.decoder[self.level], fixed.decoder[self.level]
+        aligned = warp_affine(fine_moving, cells, exact=False)
+        residual = self.flow(aligned.contiguous(memory_format=torch.channels_last_3d), fine_fixed)
+        if residual.dtype != torch.float64:
+            residual = residual.float()  # positions in half precision would be voxels off
+        depth, height, width = fixed.decoder[-1].shape[2:]
+        if self.stride > 1:
+            scale = float(self.stride)
+            residual = F.interpolate(residual * scale, scale_factor=scale, mode="trilinear", align_corners=False)
+            # the coarse maps are on the padded grid, the finest is cropped
+            padded_d, padded_h, padded_w = residual.shape[2:]
+            d, h, w = (padded_d - depth) // 2, (padded_h - height) // 2, (padded_w - width) // 2
+            residual = residual[:, :, d : d + depth, h : h + height, w : w + width]
+        flow = affine_flow(matrix, (depth, height, width), residual)
+        return Alignment(matrix.to(residual), residual, flow.to(residual))
+
+
+class RegistrationNet(nn.Module):
+    """Registers a moving onto a fixed volume: one backbone for both, and the Z-matching head.
+
+    Args:
+        backbone: module that follows the ``Features`` contract, for one channel.
+        affine_channels, flow_channels: see ``ZMatching``.
+
+    Raises:
+        ValueError: a width that is no multiple of 8; an input that has not two channels.
+
+    Examples:
+        >>> RegistrationNet(UNet3d())(torch.zeros(1, 2, 32, 32, 32)).shape
+        torch.Size([1, 3, 32, 32, 32])
+    """
+
+    def __init__(self, backbone: nn.Module, affine_channels: int = 96, flow_channels: int = 16) -> None:
+        super().__init__()
+        for name, width in (("affine_channels", affine_channels), ("flow_channels", flow_channels)):
+            if width < 1 or width % CHANNELS_PER_GROUP:
+                raise ValueError(f"{name} must be a multiple of {CHANNELS_PER_GROUP}, got {width}.")
+        self.backbone = backbone
+        self.head = ZMatching(backbone, affine_channels, flow_channels)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The displacement (B, 3, D, H, W) in voxels, affine included, that ``warp_flow`` takes for the moving volume.
+
+        Args:
+            image: (B, 2, D, H, W), channel 0 the moving, channel 1 the fixed volume, on one grid.
+        """
+        return self.decompose(image).flow
+
+    def decompose(self, image: Tensor) -> Alignment:
+        """The same with its affine and its deformable part."""
+        if image.dim() != 5 or image.shape[1] != 2:
+            raise ValueError(f"RegistrationNet takes (B, 2, D, H, W): moving and fixed, got {list(image.shape)}.")
+        return self.head(self.backbone(image[:, :1]), self.backbone(image[:, 1:]))
+
+
+def start_small(layer: nn.Linear | nn.Conv3d) -> None:
+    """Let a layer begin close to zero, so that registration begins close to the identity, with gradients everywhere."""
+    nn.init.normal_(layer.weight, std=1e-3)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
