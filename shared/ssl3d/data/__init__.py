@@ -6,6 +6,8 @@ from .content import content_key
 from .datalist import Datalist
 from .draws import DrawDataset, DrawSampler, draw_seed
 from .folders import cache_dir
+from .pair_list import PairList
+from .pairs import PairDataset
 from .splits import hippocampus_split, labelled_subset, positional_split
 from .synthetic import synthesize
 from .validation import DataError, validate
@@ -16,6 +18,8 @@ __all__ = [
     "DrawDataset",
     "DrawSampler",
     "Fault",
+    "PairDataset",
+    "PairList",
     "PreparedDataset",
     "cache_dir",
     "check_item",

@@ -11,6 +11,7 @@ from typing import Any, Sized
 
 import numpy as np
 import torch.distributed as dist
+from monai.data import get_track_meta, set_track_meta
 from torch.utils.data import DistributedSampler
 
 from .cache import PreparedDataset, plain
@@ -116,8 +117,17 @@ class DrawDataset(PreparedDataset):
     def _transform(self, index: int) -> Any:
         draw = int(index)
         item = {**self._cachecheck(self.data[self.index(draw)]), "draw": draw}
-        self.transform.set_random_state(seed=draw_seed(self.seed, draw))
-        return plain(self._post_transform(item))
+        return self._at_random(item)
+
+    def _at_random(self, item: dict[str, Any]) -> Any:
+        """``item`` through the random transforms, their states set from (seed, draw)."""
+        self.transform.set_random_state(seed=draw_seed(self.seed, item["draw"]))
+        tracked = get_track_meta()
+        set_track_meta(False)  # items are plain tensors: metadata would cost a third of the time and be thrown away
+        try:
+            return plain(self._post_transform(item))
+        finally:
+            set_track_meta(tracked)
 
 
 @lru_cache(maxsize=4)

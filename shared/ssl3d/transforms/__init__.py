@@ -1,6 +1,28 @@
 """Views, corruption and spatial augmentation; matrices and warps come from ``geometry``."""
 
 from ..geometry import affine_matrix, warp_affine, warp_flow
+from .appearance import AppearanceAugmentation
+from .block_mask import BlockMask, FillBlocksd, HideBlocksd
+from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .spatial import LoggedSpatialPadd, SafeSpacingd, ValidMaskd
+from .spatial_augmentation import SpatialAugmentation
+from .views import MaskedViews, PairViews
 
-__all__ = ["LoggedSpatialPadd", "SafeSpacingd", "ValidMaskd", "affine_matrix", "warp_affine", "warp_flow"]
+__all__ = [
+    "AppearanceAugmentation",
+    "BlockMask",
+    "FillBlocksd",
+    "HideBlocksd",
+    "LoggedSpatialPadd",
+    "MaskedViews",
+    "OnGridOfd",
+    "PairViews",
+    "SafeSpacingd",
+    "SaveRegistrationd",
+    "SpatialAugmentation",
+    "ValidMaskd",
+    "WarpOntoFixedd",
+    "affine_matrix",
+    "warp_affine",
+    "warp_flow",
+]

@@ -1,0 +1,216 @@
+"""The list of pairs that a registration bundle registers or is evaluated on."""
+
+import itertools
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from .datalist import LABELS, Datalist
+from .splits import SECTIONS, case_name
+from .validation import validate
+
+ROLES = ("fixed", "moving")
+Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # fixed, moving: items with image, name, group
+
+
+class PairList(list):
+    """Validated pairs of a fixed and a moving volume, as a plain list of dictionaries.
+
+    Each item has ``fixed`` and ``moving`` (paths), ``name`` (``<moving>_onto_<fixed>``), ``group``, where both volumes
+    or one of them have them ``fixed_label`` and ``moving_label`` (paths of label maps), ``fixed_landmarks`` and
+    ``moving_landmarks`` (paths of JSON files: by name, a dictionary with ``world``, mm, RAS), and ``synthetic: True``
+    where the data are synthetic.
+
+    The pairs are the first of these that is there: the two files that are given; the entries of the JSON file, where
+    they have ``fixed`` and ``moving``; random pairs of two different volumes of one group out of a ``Datalist``. Groups
+    are then drawn in proportion to the square root of their size, and no ordered pair comes twice.
+
+    Args:
+        dataset_dir: folder of the data set, see ``Datalist``; entries of a JSON file are relative to it.
+        section: ``training``, ``validation``, ``test``, or ``all``.
+        fixed, moving: files, relative to the working directory.
+        fixed_label, moving_label: their label maps, if any.
+        datalist, kind, synthesis, split: see ``Datalist``.
+        labels: ``required`` (a volume without label map is a fault), ``optional``, or ``ignored`` (never read).
+        pairs: how many are drawn; all there are where these are fewer.
+        seed: of the draw.
+        skip_bad: leave pairs with bad files out instead of raising.
+        cache_dir: see ``ssl3d.data.cache_dir``.
+
+    Attributes:
+        skipped, synthetic, corpus: see ``Datalist``; the corpus counts volumes.
+
+    Raises:
+        FileNotFoundError, DataError: see ``Datalist``. A volume must be 3D with one channel.
+        ValueError: a word or number out of range; a pair without its partner; a pair listed twice; no pairs.
+
+    Examples:
+        >>> PairList(None, "test", kind="hippocampus_mri", pairs=1)[0]["name"]  # doctest: +SKIP
+        'hippocampus_007_onto_hippocampus_003'
+    """
+
+    def __init__(
+        self,
+        dataset_dir: str | Path | None,
+        section: Literal["training", "validation", "test", "all"],
+        *,
+        fixed: str | Path | None = None,
+        moving: str | Path | None = None,
+        fixed_label: str | Path | None = None,
+        moving_label: str | Path | None = None,
+        datalist: str | Path | None = None,
+        kind: str | None = None,
+        synthesis: Mapping[str, Any] | None = None,
+        split: Literal["positional", "hippocampus"] = "positional",
+        labels: Literal["required", "optional", "ignored"] = "optional",
+        pairs: int = 50,
+        seed: int = 0,
+        skip_bad: bool = False,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        for name, value, known in (("section", section, (*SECTIONS, "all")), ("labels", labels, LABELS)):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
+        if not isinstance(pairs, int) or pairs < 1:
+            raise ValueError(f"pairs must be a whole number from 1 up, got {pairs!r}.")
+        files = {"fixed": fixed, "moving": moving, "fixed_label": fixed_label, "moving_label": moving_label}
+        given = {role: str(Path(file).expanduser().absolute()) for role, file in files.items() if file is not None}
+        content = {"name": "given files"} if given else _pair_file(dataset_dir, datalist)
+        if content is None:
+            volumes = Datalist(
+                dataset_dir,
+                section,
+                datalist=datalist,
+                kind=kind,
+                synthesis=synthesis,
+                split=split,
+                labels=labels,
+                skip_bad=skip_bad,
+                cache_dir=cache_dir,
+            )
+            chosen = draw_pairs(volumes, pairs, seed)
+            self.skipped, self.synthetic, self.corpus = volumes.skipped, volumes.synthetic, volumes.corpus
+        else:
+            entries = [given | {"where": "The run"}] if given else _entries(content, section)
+            listed = _volumes(entries, content, labels)
+            distinct = list({_files(volume): volume for pair in listed for volume in pair}.values())
+            good, self.skipped = validate(
+                distinct, require_label=labels == "required", skip_bad=skip_bad, cache_dir=cache_dir
+            )
+            usable = {_files(volume) for volume in good}
+            chosen = [pair for pair in listed if usable.issuperset(map(_files, pair))]
+            if not chosen:
+                raise ValueError("No pair is left: a file of each was left out.")
+            self.synthetic = content.get("synthetic") is True
+            licence = str(content.get("licence") or content.get("license") or "unknown")
+            self.corpus = [{"name": str(content["name"]), "count": len(usable), "licence": licence}]
+        mark = {"synthetic": True} if self.synthetic else {}
+        super().__init__(_item(fixed, moving) | mark for fixed, moving in chosen)
+        if labels == "required" and any(f"{role}_label" not in item for item in self for role in ROLES):
+            raise ValueError(f"{self.corpus[0]['name']} has class numbers for labels: a registration needs label maps.")
+        twice = [name for name, count in Counter(item["name"] for item in self).items() if count > 1]
+        if twice:
+            raise ValueError(f"Pairs are listed twice: {', '.join(twice[:10])}. Name each pair once.")
+
+
+def draw_pairs(volumes: Sequence[Mapping[str, Any]], pairs: int, seed: int) -> list[Pair]:
+    """Ordered pairs of two different volumes of one group, none twice; those of fewer pairs begin those of more.
+
+    Args:
+        volumes: items with ``group``.
+        pairs: how many; all there are where these are fewer.
+        seed: of the draw.
+
+    Raises:
+        ValueError: no group has two volumes.
+    """
+    members: dict[str, list[Mapping[str, Any]]] = {}
+    for volume in volumes:
+        members.setdefault(str(volume["group"]), []).append(volume)
+    groups = [group for group in members.values() if len(group) > 1]
+    if not groups:
+        raise ValueError(
+            f"{len(volumes)} volume(s) in {len(members)} group(s) give no pair: a group must have two volumes."
+        )
+    if pairs >= sum(len(group) * (len(group) - 1) for group in groups):
+        return [pair for group in groups for pair in itertools.permutations(group, 2)]
+    random = np.random.RandomState(seed)
+    weights = np.sqrt([len(group) for group in groups])
+    drawn: dict[tuple[int, int, int], None] = {}  # in the order of the draws
+    while len(drawn) < pairs:
+        number = int(random.choice(len(groups), p=weights / weights.sum()))
+        fixed, moving = random.choice(len(groups[number]), 2, replace=False)
+        drawn[number, int(fixed), int(moving)] = None
+    return [(groups[number][fixed], groups[number][moving]) for number, fixed, moving in drawn]
+
+
+def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> dict[str, Any] | None:
+    """The content of a JSON file that lists pairs, with its ``folder`` and ``file``; None: it is for ``Datalist``."""
+    if dataset_dir is None and datalist is None:
+        return None
+    file = Path(dataset_dir or "").expanduser().absolute() / Path(datalist or "dataset.json").expanduser()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # Datalist says what is wrong
+        return None
+    if not isinstance(content, dict):
+        return None
+    entries = [entry for section in SECTIONS for entry in content.get(section) or []]
+    if not any(isinstance(entry, dict) and ("fixed" in entry or "moving" in entry) for entry in entries):
+        return None
+    folder = file.parent if dataset_dir is None else Path(dataset_dir).expanduser().absolute()
+    return {"name": folder.name, **content, "folder": folder, "file": file}
+
+
+def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
+    """The pairs of a section, with absolute paths."""
+    entries = []
+    for part in SECTIONS if section == "all" else (section,):
+        for number, entry in enumerate(content.get(part) or [], 1):
+            files = entry if isinstance(entry, dict) else {}
+            files = {key: str(content["folder"] / file) for key, file in files.items() if isinstance(file, str)}
+            entries.append({**files, "where": f"{content['file']}, {part} entry {number},"})
+    if not entries:
+        raise ValueError(f'{content["file"]} lists no pairs under "{section}".')
+    return entries
+
+
+def _volumes(entries: Sequence[Mapping[str, str]], content: Mapping[str, Any], labels: str) -> list[Pair]:
+    """Pairs of items as ``Datalist`` has them."""
+    for entry in entries:
+        missing = [role for role in ROLES if role not in entry]
+        if missing:
+            found = ", ".join(f"{key} {file}" for key, file in entry.items() if key != "where") or "nothing"
+            raise ValueError(
+                f'{entry["where"]} gives {found}, but not "{missing[0]}": a pair is a fixed and a moving file.'
+            )
+    stems = Counter(case_name(image) for image in {entry[role] for entry in entries for role in ROLES})
+
+    def volume(entry: Mapping[str, str], role: str) -> dict[str, Any]:
+        image = entry[role]
+        name = case_name(image)
+        if stems[name] > 1:  # files that share a name are told apart by their folder
+            folder = os.path.relpath(Path(image).parent, content.get("folder", Path.cwd()))
+            name = f"{folder.replace('..', '').strip(os.sep).replace(os.sep, '_')}_{name}"
+        keys = ("landmarks",) if labels == "ignored" else ("label", "landmarks")
+        more = {key: entry[f"{role}_{key}"] for key in keys if f"{role}_{key}" in entry}
+        return {"image": image, "name": name, "group": str(content["name"]), **more}
+
+    return [(volume(entry, "fixed"), volume(entry, "moving")) for entry in entries]
+
+
+def _files(volume: Mapping[str, Any]) -> tuple[str, str | None]:
+    return volume["image"], volume.get("label")
+
+
+def _item(fixed: Mapping[str, Any], moving: Mapping[str, Any]) -> dict[str, Any]:
+    item = {"name": f"{moving['name']}_onto_{fixed['name']}", "group": fixed["group"]}
+    for role, volume in zip(ROLES, (fixed, moving), strict=True):
+        item[role] = volume["image"]
+        item |= {f"{role}_{key}": volume[key] for key in ("label", "landmarks") if isinstance(volume.get(key), str)}
+    return item

@@ -1,0 +1,91 @@
+"""Pairs of volumes of one anatomy, drawn as a function of (seed, draw)."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.transforms import ResizeWithPadOrCrop
+
+from .draws import DrawDataset, draw_seed
+
+logger = logging.getLogger(__name__)
+
+VOLUMES = ("image", "valid")
+
+
+class PairDataset(DrawDataset):
+    """A ``DrawDataset`` of pairs: a fixed and a moving volume of the same ``group``.
+
+    A draw chooses a group, in proportion to the square root of its size, and two different volumes of it. In a group of
+    one the volume is its own partner and ``copy`` is 1: whoever makes the views must warp the two differently, or there
+    is nothing to register. The moving volume is padded with zeros or cropped about its centre to the fixed one's size.
+
+    The deterministic transforms see each volume alone, under its own keys (``image``, ``valid``); the random ones see
+    the pair: ``fixed``, ``moving`` (C, D, H, W), ``fixed_valid``, ``moving_valid`` (1, D, H, W), one size for all.
+
+    Args:
+        data, transform, cache_dir, seed: see ``DrawDataset``.
+
+    Raises:
+        ValueError: on access, when the two volumes have different numbers of channels.
+    """
+
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Sequence[Callable] | Callable,
+        cache_dir: str | Path | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(data, transform, cache_dir, seed)
+        groups: dict[str, list[int]] = {}
+        for number, item in enumerate(self.data):
+            groups.setdefault(str(item.get("group", "")), []).append(number)
+        self.groups = list(groups.values())
+        weights = np.sqrt([len(members) for members in self.groups])
+        self.chances = weights / weights.sum()
+        alone = sum(len(members) == 1 for members in self.groups)
+        if alone:
+            logger.warning(
+                "%d of %d groups have one volume only; it is paired with an augmented copy of itself.",
+                alone,
+                len(self.groups),
+            )
+
+    def pair(self, draw: int) -> tuple[int, int]:
+        """Numbers of the fixed and of the moving item of a draw.
+
+        Raises:
+            IndexError: ``draw`` is negative.
+        """
+        if draw < 0:
+            raise IndexError(f"Draws count from 0, got {draw}.")
+        random = np.random.RandomState(draw_seed(self.seed, draw))
+        members = self.groups[random.choice(len(self.groups), p=self.chances)]
+        if len(members) == 1:
+            return members[0], members[0]
+        fixed, moving = random.choice(members, 2, replace=False)
+        return int(fixed), int(moving)
+
+    def index(self, draw: int) -> int:
+        """The number of the fixed item."""
+        return self.pair(draw)[0]
+
+    def _transform(self, index: int) -> Any:
+        draw = int(index)
+        numbers = self.pair(draw)
+        fixed, moving = (self._cachecheck(self.data[number]) for number in numbers)
+        if fixed["image"].shape[0] != moving["image"].shape[0]:
+            raise ValueError(
+                f"{fixed.get('name')} has {fixed['image'].shape[0]} channels and {moving.get('name')} has "
+                f"{moving['image'].shape[0]}: volumes of one group must have the same. Give them different groups."
+            )
+        fit = ResizeWithPadOrCrop(tuple(fixed["image"].shape[1:]))
+        synthetic = any(volume.get("synthetic", False) for volume in (fixed, moving))
+        item: dict[str, Any] = {"draw": draw, "copy": int(numbers[0] == numbers[1]), "synthetic": synthetic}
+        for role, volume in (("fixed", fixed), ("moving", moving)):
+            item |= {role: fit(volume["image"]), f"{role}_valid": fit(volume["valid"])}
+            item |= {f"{role}_name": volume["name"]} if "name" in volume else {}
+        return self._at_random(item)

@@ -1,0 +1,47 @@
+"""What all samplers of parameters share: random states from (seed, draw), checks of sizes."""
+
+import operator
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+from torch import Tensor
+
+from ..data import draw_seed
+
+Draws = Sequence[int] | Tensor
+
+
+def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.RandomState]:
+    """One state for each item of a batch: a function of (seed, draw) and of the purpose, of nothing else.
+
+    The purpose keeps transforms apart that share a seed: without it the first number of each would be the same, and a
+    large rotation would always go with, say, no shuffling. RandomState, whose stream numpy promises to keep.
+
+    Args:
+        seed: of the run.
+        draws: (B,) draw numbers, a sequence or an integer tensor.
+        purpose: a text that no other sampler uses.
+
+    Raises:
+        ValueError: no draws, or draws that are not integers from 0.
+    """
+    try:
+        numbers = [operator.index(draw) for draw in (draws.tolist() if isinstance(draws, Tensor) else draws)]
+    except TypeError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise ValueError(f"draws must be integers from 0, one for each item of the batch, got {draws}.")
+    return [np.random.RandomState([draw_seed(seed, number), crc32(purpose.encode())]) for number in numbers]
+
+
+def check_size(size: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
+    """``size`` (D, H, W) as a tuple.
+
+    Raises:
+        ValueError: not three sizes of at least ``smallest`` voxels.
+    """
+    if len(size) != 3 or min(size) < smallest:
+        raise ValueError(f"size must be (D, H, W) with at least {smallest} voxels along each axis, got {tuple(size)}.")
+    depth, height, width = size
+    return depth, height, width
