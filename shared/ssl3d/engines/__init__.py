@@ -2,6 +2,7 @@
 
 from .checkpoints import Checkpoints
 from .flag import flag
+from .mean_loss import MeanLoss, lower
 from .preflight import PreflightError, preflight
 from .progress import Progress
 from .publish import Publish
@@ -10,10 +11,12 @@ from .summary import summary
 
 __all__ = [
     "Checkpoints",
+    "MeanLoss",
     "PreflightError",
     "Progress",
     "Publish",
     "flag",
+    "lower",
     "preflight",
     "run_folder",
     "start_network",

@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from .overrides import unknown_keys
+from .start import backbone_of
 
 
 class PreflightError(ValueError):
@@ -89,7 +90,7 @@ def check_roi(roi_size: Sequence[int], network: Any) -> None:
     Raises:
         PreflightError: with the nearest size that does.
     """
-    stride = getattr(network, "backbone", network).encoder_strides[-1]
+    stride = backbone_of(network).encoder_strides[-1]
     if len(roi_size) != 3 or any(not isinstance(side, int) or side < 1 for side in roi_size):
         raise PreflightError(f"roi_size must be three positive whole numbers of voxels, got {roi_size}.")
     if any(side % stride for side in roi_size):

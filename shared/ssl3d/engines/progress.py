@@ -3,6 +3,7 @@
 import csv
 import logging
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -23,8 +24,9 @@ COLUMNS = ("epoch", "steps", "seconds", "learning_rate", "loss")  # before those
 class Progress:
     """Handler of a trainer: progress bar on a terminal, a log line an epoch, ``history.csv``, and TensorBoard's curves.
 
-    The table has one row an epoch: epoch, steps, seconds, learning rate, mean loss, and the evaluator's metrics in the
-    epochs that were validated. List it after the handler that validates and before the one that steps the schedule.
+    The table has one row an epoch: epoch, steps, seconds, learning rate, mean loss, the mean of each part of the loss
+    where the network gives parts (a dictionary of scalars), and the evaluator's metrics in the epochs that were
+    validated. List it after the handler that validates and before the one that steps the schedule.
 
     Args:
         directory: folder of ``history.csv`` and TensorBoard's file; made when needed.
@@ -48,10 +50,10 @@ class Progress:
             trainer,
             event_name=Events.ITERATION_COMPLETED,
             closing_event_name=Events.COMPLETED,
-            output_transform=lambda output: {"loss": _loss(output)},
+            output_transform=_losses,
         )
         writer = SummaryWriter(str(self.path.parent))
-        TensorBoardStatsHandler(writer, output_transform=_loss, tag_name="train_loss").attach(trainer)
+        TensorBoardStatsHandler(writer, output_transform=_losses, tag_name="train_loss").attach(trainer)
         if self.evaluator is not None:
             TensorBoardStatsHandler(writer, iteration_log=False).attach(self.evaluator)
         trainer.add_event_handler(Events.COMPLETED, lambda _: writer.close())
@@ -68,11 +70,11 @@ class Progress:
                 with self.path.open(newline="") as file:
                     self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < self.first_epoch]
         self.epoch_started = time.perf_counter()
-        self.loss_sum, self.loss_count = 0.0, 0
+        self.sums, self.count = Counter[str](), 0
 
     def _add(self, trainer: Trainer) -> None:
-        self.loss_sum += _loss(trainer.state.output)
-        self.loss_count += 1
+        self.sums.update(_losses(trainer.state.output))
+        self.count += 1
 
     def _end_epoch(self, trainer: Trainer) -> None:
         state, now = trainer.state, time.perf_counter()
@@ -81,9 +83,10 @@ class Progress:
             "steps": state.iteration,
             "seconds": round(now - self.epoch_started, 2),
             "learning_rate": trainer.optimizer.param_groups[0]["lr"],  # type: ignore[attr-defined]
-            "loss": self.loss_sum / self.loss_count,
         }
-        text = f"epoch {state.epoch}/{state.max_epochs}  loss {row['loss']:.4f}"
+        means = {name: total / self.count for name, total in self.sums.items()}
+        row |= means
+        text = f"epoch {state.epoch}/{state.max_epochs}" + "".join(f"  {n} {value:.4f}" for n, value in means.items())
         if self.evaluator is not None and self.evaluator.state.epoch == state.epoch:  # validated in this epoch
             row |= self.evaluator.state.metrics
             text += "".join(f"  {name} {value:.4f}" for name, value in self.evaluator.state.metrics.items())
@@ -103,9 +106,11 @@ class Progress:
             writer.writerows(self.rows)
 
 
-def _loss(output: dict | list[dict]) -> float:
-    """The loss of an iteration; decollated outputs are one dictionary a case, each with the loss of the batch."""
-    return torch.as_tensor((output[0] if isinstance(output, list) else output)["loss"]).item()
+def _losses(output: dict | list[dict]) -> dict[str, float]:
+    """The loss of an iteration and its parts; decollated outputs are one dictionary a case, each with the same loss."""
+    first = output[0] if isinstance(output, list) else output
+    parts = first["pred"] if isinstance(first["pred"], dict) else {}
+    return {name: torch.as_tensor(value).item() for name, value in {"loss": first["loss"], **parts}.items()}
 
 
 def duration(seconds: float) -> str:

@@ -7,7 +7,6 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from ignite.engine import Events
@@ -21,7 +20,7 @@ from ..data.readable_json import readable_json
 from ..version import __version__
 from . import checkpoints
 from .facts import preprocessing
-from .start import is_synthetic
+from .start import backbone_of, is_synthetic
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +28,19 @@ logger = logging.getLogger(__name__)
 class Publish:
     """Handler of a trainer that ends the run with ``model.pt`` and its passport ``model.json``.
 
+    Of a method, the student is ``model.pt``, and all of it, heads included, ``pretraining.pth`` with a passport too.
+
     A run on synthetic items writes them into ``run_dir`` and leaves the bundle's weights alone. Any other replaces
-    those in ``model_dir`` and keeps the former ones in ``run_dir/previous``; the passport is also copied into the
+    those in ``model_dir`` and keeps the former ones in ``run_dir/previous``; the passports are also copied into the
     bundle's ``configs/metadata.json`` when ``model_dir`` is the bundle's own.
 
     Args:
         run_dir: folder of the run with its checkpoint; see ``run_folder``.
         model_dir: folder of the bundle's weights.
-        network: the network in training, with a child ``backbone``.
+        network: the network in training, with a child ``backbone``, or ``student`` that has one.
         dataset: its training data; the transforms tell orientation, spacing, intensity and crop.
+        pretrained, bundle_root: the weights that the run started from, as ``start_network`` takes them; their corpus
+            and licence are handed on.
         method: how the weights are learned.
 
     Raises:
@@ -50,13 +53,17 @@ class Publish:
         model_dir: str | Path,
         network: nn.Module,
         dataset: DrawDataset,
+        pretrained: str | Path = "none",
+        bundle_root: str | Path = ".",
         method: str = "supervised",
     ) -> None:
         self.run_dir = Path(run_dir)
-        self.synthetic = is_synthetic(dataset.data)
-        self.folder = self.run_dir if self.synthetic else Path(model_dir)
         self.network = checkpoints.unwrapped(network)
         self.dataset = dataset
+        file = weights.resolve(pretrained, bundle_root)
+        self.start = None if file is None else weights.passport_of(file)
+        self.synthetic = is_synthetic(dataset.data)
+        self.folder = self.run_dir if self.synthetic else Path(model_dir)
         self.method = method
         self.facts = preprocessing(dataset.transform)
         missing = {"orientation", "spacing", "intensity", "roi_size"} - set(self.facts)
@@ -73,45 +80,56 @@ class Publish:
             trainer.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, trainer: Trainer) -> None:
-        """Write the pair; the weights are those that the checkpoint holds as the best."""
+        """Write the files; the weights are those that the checkpoint holds as the best."""
         checkpoint = torch.load(self.run_dir / checkpoints.FILE, map_location="cpu", weights_only=True)
         validated = checkpoint["best"] is not None
-        passport = self._passport(trainer, checkpoint["best_metric"] if validated else None)
-        path = self.folder / "model.pt"
-        keep = None if self.synthetic else self.run_dir / "previous"
-        passport = weights.save(checkpoint["best"] or checkpoint["network"], path, passport, keep=keep)
+        state = checkpoint["best"] if validated else checkpoint["network"]
+        metric = checkpoint["best_metric"] if validated else None
+        epoch = checkpoint["best_metric_epoch"] if validated else trainer.state.epoch
+        steps = epoch * trainer.state.epoch_length
+        student = getattr(self.network, "student", None)
+        if student is None:
+            self._save("model.pt", state, self._passport(self.network, steps, metric))
+        else:
+            self._save("pretraining.pth", state, self._passport(self.network, steps, metric))
+            inner = {name.removeprefix("student."): v for name, v in state.items() if name.startswith("student.")}
+            self._save("model.pt", inner, self._passport(student, steps, metric))
+        chosen = f"best of epoch {epoch}" if validated else "last epoch, nothing was validated"
+        logger.info(f"Weights ({chosen}): {(self.folder / 'model.pt').absolute()}, with their passport beside them.")
+
+    def _save(self, name: str, state: dict[str, torch.Tensor], passport: weights.Passport) -> None:
+        path = self.folder / name
+        passport = weights.save(state, path, passport, keep=None if self.synthetic else self.run_dir / "previous")
         metadata = self.folder.parent / "configs" / "metadata.json"
         if self.folder.name == "models" and metadata.is_file():
             content = json.loads(metadata.read_text(encoding="utf-8"))
-            content["passports"] = content.get("passports", {}) | {path.name: asdict(passport)}
+            content["passports"] = content.get("passports", {}) | {name: asdict(passport)}
             with replacing(metadata) as temporary:
                 temporary.write_text(readable_json(content), encoding="utf-8")
-        chosen = (
-            f"best of epoch {checkpoint['best_metric_epoch']}" if validated else "last epoch, nothing was validated"
-        )
-        logger.info(f"Weights ({chosen}): {path.absolute()}, with their passport beside them.")
 
-    def _passport(self, trainer: Trainer, best_metric: float | None) -> weights.Passport:
-        corpus = getattr(self.dataset.data, "corpus", None) or [
+    def _passport(self, network: nn.Module, steps: int, best_metric: float | None) -> weights.Passport:
+        own = getattr(self.dataset.data, "corpus", None) or [
             {"name": "unknown", "count": len(self.dataset.data), "licence": "unknown"}
         ]
+        inherited = [] if self.start is None else [entry for entry in self.start.corpus if entry not in own]
+        licences = [entry["licence"] for entry in own] + ([] if self.start is None else [self.start.licence])
         results = []
         if best_metric is not None:
             results = [{"metric": "best validation value", "value": best_metric, "command": _command()}]
-        backbone: Any = self.network.backbone
+        backbone = backbone_of(network)
         return weights.Passport(
-            method=self.method,
+            method=self.method if self.start is None else f"{self.method}, from weights of {self.start.method}",
             backbone=type(backbone).__name__,
             backbone_arguments=backbone.arguments,
             part="network",
-            network=type(self.network).__name__,
-            corpus=corpus,
-            synthetic=self.synthetic,
+            network=type(network).__name__,
+            corpus=own + inherited,
+            synthetic=self.synthetic or (self.start is not None and self.start.synthetic),
             **self.facts,
-            steps=trainer.state.iteration,
+            steps=steps,
             seed=self.dataset.seed,
             ssl3d_version=__version__,
-            licence="the terms of the training data: " + ", ".join(dict.fromkeys(e["licence"] for e in corpus)),
+            licence="the terms of the training data: " + ", ".join(dict.fromkeys(licences)),
             results=results,
         )
 

@@ -23,10 +23,14 @@ def start_network(
     bundle_root: str | Path = ".",
     transform: Compose | None = None,
 ) -> nn.Module:
-    """Put a task network on its device, its backbone filled with pre-trained weights where these are asked for.
+    """Put a network on its device, filled with pre-trained weights where these are asked for.
+
+    Weights of the same method (``pretraining.pth``) fill all of it, heads included, so that pre-training goes on. Any
+    other fill the backbone, of the student where the network is a method.
 
     Args:
-        network: with children ``backbone`` and ``head``.
+        network: a task network with children ``backbone`` and ``head``, or a method with a child ``student`` that is
+            one.
         device: where it goes.
         pretrained: ``none``, a bundle's name or a path; see ``ssl3d.weights.resolve``.
         bundle_root: folder of the bundle that trains.
@@ -35,19 +39,22 @@ def start_network(
 
     Raises:
         FileNotFoundError: no such weights.
-        WeightsMismatch: weights that do not fit the backbone.
+        WeightsMismatch: weights that do not fit.
     """
     file = weights.resolve(pretrained, bundle_root)
     if file is None:
         logger.info("pretrained is none: the network starts from random weights.")
+        return network.to(device)
+    passport = weights.passport_of(file)
+    if hasattr(network, "student") and passport is not None and passport.network == type(network).__name__:
+        weights.load(network, file, part="network", min_match=1.0)
     else:
-        weights.load(network, file, part="backbone")
-        passport = weights.passport_of(file)
-        if transform is not None and passport is not None:
-            facts = preprocessing(transform)
-            facts.pop("roi_size", None)  # another crop is no mismatch
-            for sentence in weights.differences(passport, facts):
-                logger.warning(f"{file}: {sentence}")
+        weights.load(getattr(network, "student", network), file, part="backbone")
+    if transform is not None and passport is not None:
+        facts = preprocessing(transform)
+        facts.pop("roi_size", None)  # another crop is no mismatch
+        for sentence in weights.differences(passport, facts):
+            logger.warning(f"{file}: {sentence}")
     return network.to(device)
 
 
@@ -65,6 +72,12 @@ def trained_network(network: nn.Module, device: str | torch.device, path: str | 
     """
     weights.load(network, path, part="network", min_match=1.0)
     return network.to(device).eval()
+
+
+def backbone_of(network: nn.Module) -> Any:
+    """The backbone of a task network, of a method's student, or the network itself where it is one."""
+    student = getattr(network, "student", network)
+    return getattr(student, "backbone", student)
 
 
 def is_synthetic(items: Iterable[Mapping[str, Any]]) -> bool:

@@ -1,7 +1,20 @@
 """Pictures, intervals and studies: what a result is worth."""
 
 from .preview import Preview
+from .registration import ScoreRegistrationd
+from .registration_picture import RegistrationPictures
+from .registration_report import RegistrationReport
 from .statistics import Estimate, estimate
 from .study import study
+from .views_preview import ViewsPreview
 
-__all__ = ["Estimate", "Preview", "estimate", "study"]
+__all__ = [
+    "Estimate",
+    "Preview",
+    "RegistrationPictures",
+    "RegistrationReport",
+    "ScoreRegistrationd",
+    "ViewsPreview",
+    "estimate",
+    "study",
+]

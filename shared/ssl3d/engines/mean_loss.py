@@ -1,0 +1,22 @@
+"""The validation of a pre-training: its loss on held-out volumes."""
+
+from collections.abc import Callable
+
+from ignite.metrics import Average
+from torch import Tensor
+
+
+class MeanLoss(Average):
+    """Mean over the batches of a validation of the loss, from the parts that a method gives.
+
+    Args:
+        loss_function: of the parts, such as ``WeightedSum``.
+    """
+
+    def __init__(self, loss_function: Callable[[dict[str, Tensor]], Tensor]) -> None:
+        super().__init__(output_transform=lambda output: loss_function(output["pred"]).item())
+
+
+def lower(current: float, best: float) -> bool:
+    """Whether a loss is the best so far; MONAI's evaluators begin with -1. For their ``metric_cmp_fn``."""
+    return best < 0 or current < best
