@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from ssl3d import cli
+from ssl3d.engines import flag
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
@@ -46,3 +47,17 @@ def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
     assert found["seeds"] == seeds
     assert found["pretrained"] == ["none"]
     assert found["overrides"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "paper"),
+    [(["--size", "64", "--paper", "true"], 64, True), (["--size", "32,48,32"], (32, 48, 32), False), ([], None, False)],
+)
+def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
+    found = []
+    monkeypatch.setattr(cli, "run_bench", lambda *given: found.extend(given) or "| table |")
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "bench", "bundle", *arguments])
+    cli.main()
+    assert found[:3] == ["bundle", size, None]
+    assert flag(found[3]) is paper
+    assert capsys.readouterr().out == "| table |\n"

@@ -8,6 +8,7 @@ import fire
 
 from .data.synthetic import synthesize as write_synthetic
 from .evaluation import study as run_study
+from .release import bench as run_bench
 
 
 def synthesize(
@@ -84,6 +85,31 @@ def study(
     return str(table)
 
 
+def bench(
+    bundle: str,
+    size: int | Sequence[int] | None = None,
+    batch_size: int | None = None,
+    paper: bool | str = False,
+    repeats: int = 5,
+    device: str = "cpu",
+) -> None:
+    """Measure time and memory of a pre-training step, beside what its networks alone need; no data are read.
+
+    Close other programs first: the load average is printed with the table.
+
+    Example: ssl3d bench bundles/gvsl_pretraining --size 64 --batch_size 1 --paper true
+
+    Args:
+        bundle: folder of a pre-training bundle.
+        size: voxels along each axis, one number or three; comma-separated. The bundle's roi_size when not given.
+        batch_size: the bundle's when not given.
+        paper: true takes the settings of the publication, paper.json.
+        repeats: timed steps.
+        device: cpu or cuda.
+    """
+    print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device)))
+
+
 def _several(value: object) -> list:
     """One or more values as Fire hands them over: ``4``, ``"all"``, ``(4, "all")`` or ``"4,all"``."""
     if isinstance(value, str):
@@ -91,7 +117,7 @@ def _several(value: object) -> list:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
-COMMANDS = {"study": study, "synthesize": synthesize}
+COMMANDS = {"bench": bench, "study": study, "synthesize": synthesize}
 
 
 def main() -> None:
@@ -102,3 +128,7 @@ def main() -> None:
     except (ValueError, OSError, RuntimeError) as error:
         print(f"ssl3d: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
