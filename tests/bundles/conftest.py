@@ -6,17 +6,39 @@ import sys
 from pathlib import Path
 
 import pytest
+from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
+NAMES = sorted(path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir())
 TINY = {  # the smallest run that goes through everything
     "device": "cpu",
-    "cases#synthesis#subjects": 4,
+    "cases#synthesis#subjects": 8,  # two of them are for the test: a pair
     "epochs": 2,
     "epoch_length": 2,
     "val_interval": 1,
     "roi_size": [16, 32, 16],
 }
+
+TRAIN = "configs/train.json"
+EVALUATE = [TRAIN, "configs/evaluate.json"]
+INFERENCE = "configs/inference.json"
+TINY_INFERENCE = {"device": "cpu", "dataset#data#synthesis#subjects": 3, "roi_size": [16, 32, 16]}
+
+
+def workflow(config: str | list[str], workflow_type: str, **overrides) -> ConfigWorkflow:
+    flow = ConfigWorkflow(config, workflow_type=workflow_type, logging_file=False, **overrides)
+    flow.initialize()
+    return flow
+
+
+def pretrains(bundle: Path) -> bool:
+    return bundle.name.endswith("_pretraining")
+
+
+def of_kind(ending: str):
+    """Mark of a test that is for the bundles of one kind only, by the end of their names."""
+    return pytest.mark.parametrize("bundle", [name for name in NAMES if name.endswith(ending)], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +69,7 @@ def forget_scripts(monkeypatch):
         del sys.modules[name]
 
 
-@pytest.fixture(params=sorted(path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir()))
+@pytest.fixture(params=NAMES)
 def bundle(request, tmp_path, monkeypatch, forget_scripts) -> Path:
     """Root of a copy of each bundle, as working directory."""
     root = copy_bundle(request.param, tmp_path)

@@ -161,14 +161,23 @@ def test_without_packed_tests_none_are_run_so_that_the_output_ends_with_what_was
     assert checkout.calls.read_text().count("-m pytest") == 1
 
 
-def test_the_demo_ends_with_the_path_of_its_picture(checkout):
-    (checkout.root / "bundles" / "hippocampus_mri_segmentation").mkdir(parents=True)
+def test_the_demo_pretrains_compares_registers_and_ends_with_the_real_table(checkout):
+    for name in ("hippocampus_mri_segmentation", "gvsl_pretraining", "mae_pretraining"):
+        (checkout.root / "bundles" / name).mkdir(parents=True)
     done = checkout.run("tools/demo.sh")
     assert done.returncode == 0, done.stderr
     assert "mechanics only: synthetic" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"{checkout.root}/demo_output/demo/preview.png"
-    calls = checkout.calls.read_text()
-    assert calls.count(f"{checkout.root}/bundles/hippocampus_mri_segmentation: -W ignore -m monai.bundle run") == 2
+    table = checkout.root / "bundles" / "hippocampus_mri_segmentation" / "docs" / "README.md"
+    assert done.stdout.splitlines()[-1].endswith(f": {table}")
+    calls = [line.split(": -W ignore -m ") for line in checkout.calls.read_text().splitlines() if "-W ignore" in line]
+    steps = [(Path(folder).name, command.split()[:3]) for folder, command in calls]
+    train = ["monai.bundle", "run", "--config_file"]
+    assert steps[0] == ("elsewhere", ["ssl3d.cli", "synthesize", "hippocampus_mri"])
+    assert sorted(steps[1:3]) == [("gvsl_pretraining", train), ("mae_pretraining", train)]
+    assert steps[3] == ("a clone", ["ssl3d.cli", "study", "bundles/hippocampus_mri_segmentation"])
+    assert steps[4] == ("gvsl_pretraining", train)
+    for method in ("mae", "gvsl"):
+        assert f"demo_output/{method}/demo/model.pt" in calls[3][1]
 
 
 def test_an_unfit_python_is_named(checkout):
