@@ -78,7 +78,7 @@ def validate(
         return found
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        checked = tqdm(pool.map(check, items), "Checking data", len(items), delay=2, leave=False)
+        checked = tqdm(pool.map(check, items), "Checking data", len(items), delay=2, leave=False, disable=None)
         found = list(checked)
     for fault in (fault for faults in found for fault in faults if not fault.fatal):
         logger.warning("%s", fault)

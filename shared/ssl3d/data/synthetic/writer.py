@@ -89,7 +89,7 @@ def synthesize(
         stem = kind.removesuffix("_mri")
         training = [
             _write_subject(make(index), building, f"{stem}_{index:03d}", kind)
-            for index in tqdm(range(subjects), desc=f"synthetic {kind}", unit="subject")
+            for index in tqdm(range(subjects), desc=f"synthetic {kind}", unit="subject", disable=None)
         ]
         content = _description(settings, labels, training)
         (building / "dataset.json").write_text(json.dumps(content, indent=1) + "\n")
