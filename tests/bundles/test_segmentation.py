@@ -2,7 +2,9 @@
 
 import nibabel as nib
 import numpy as np
-from bundles.conftest import EVALUATE, INFERENCE, TINY, TINY_INFERENCE, of_kind, workflow
+from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TINY_INFERENCE, TRAIN, of_kind, workflow
+
+from ssl3d.weights import passport
 
 SEGMENTATION = of_kind("_segmentation")
 
@@ -38,3 +40,19 @@ def test_shipped_weights_find_something_on_real_data(bundle, data_dir):
     flow = workflow(EVALUATE, "train", **overrides, **{"validate#dataset#data": list(data)[:4]})
     flow.run()
     assert flow.parser.get_parsed_content("validate::evaluator").state.metrics["val_mean_dice"] > 0.75
+
+
+@SEGMENTATION
+def test_weights_hand_corpus_and_licence_of_their_start_on(bundle):
+    for name in ("model.pt", "model.json"):
+        target = bundle.parent / "gvsl_pretraining" / "models" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((BUNDLES / "gvsl_pretraining" / "models" / name).read_bytes())
+    start = passport.read(target)
+    workflow(TRAIN, "train", **TINY, pretrained="gvsl_pretraining").run()
+    end = passport.read(bundle / "output" / "demo" / "model.json")
+    assert end.method == "supervised, from weights of gvsl"
+    assert end.corpus[0]["count"] > 0 and end.corpus[0] != start.corpus[0]
+    assert end.corpus[1:] == start.corpus
+    assert start.licence in end.licence
+    assert end.synthetic

@@ -95,7 +95,7 @@ def test_gradients_reach_both_images():
 
 
 def test_gradient_of_bright_near_constant_images_is_that_of_float64():
-    """The hazard of methods/gvsl.md, section 4: sums in float32 put this gradient 26 % off."""
+    """A hazard of the release: sums in float32 put this gradient 26 % off."""
     pair = [(1 + 1e-3 * noise(1, 1, 16, 16, 16, seed=seed)).float() for seed in (0, 1)]
     gradients = []
     for dtype in (torch.float32, torch.float64):

@@ -50,7 +50,7 @@ def test_golden_restoration_at_the_published_width():
 
 
 def test_the_affine_head_receives_a_gradient_from_the_default_start():
-    """In the release these 16 tensors never learn (methods/gvsl.md, section 6)."""
+    """In the release these 16 tensors never learn (its code rebuilds the matrix from numbers)."""
     torch.manual_seed(0)
     method = GVSL(RegistrationNet(UNet3d(1, (8, 16, 16, 24, 32), stem_stride=1)))
     TOTAL(method(random_views(1, 1, 16, 32, 24))).backward()

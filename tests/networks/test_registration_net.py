@@ -72,7 +72,7 @@ def test_golden_matrix_of_raw_outputs():
 
 
 def test_all_four_outputs_are_differentiable_down_to_the_bottlenecks():
-    """In the release the matrix is cut off from its inputs (methods/gvsl.md, section 6)."""
+    """In the release the matrix is cut off from its inputs (its code rebuilds the matrix from numbers)."""
     torch.manual_seed(0)
     head = AffineHead(8, 8).double()
     for layer in (head.rotation, head.scale, head.translation, head.shear):

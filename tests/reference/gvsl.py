@@ -1,6 +1,6 @@
 """GVSL as its release computes it, in plain code of our own: what golden values pin and what speed is compared with.
 
-Written from the description of the method (docs/gvsl.md). The network is the product's; its samplers are the release's,
+Written from a description of the method. The network is the product's; its samplers are the release's,
 each with its own convention:
 
 - The rows of a matrix are D, H, W where its translation is divided by the volume's size, and W, H, D where torch reads

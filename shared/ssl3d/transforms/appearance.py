@@ -53,7 +53,7 @@ class AppearanceAugmentation:
     Raises:
         ValueError: a probability outside [0, 1].
 
-    Source: GVSL (arXiv:2303.00874), its released code (docs/gvsl.md 2.4), after Zhou et al., Models Genesis
+    Source: GVSL (arXiv:2303.00874), its released code, after Zhou et al., Models Genesis
     (arXiv:1908.06912).
 
     Example:

@@ -56,7 +56,7 @@ class SpatialAugmentation:
         ValueError: a negative range; one that may fold: a scale of 1 or more, a shear of ``atan(1/2)`` or more, an
             ``elastic`` above 0.077 of ``elastic_spacing``.
 
-    Source: GVSL (arXiv:2303.00874), its released code (docs/gvsl.md 2.3), with one resampling instead of two and
+    Source: GVSL (arXiv:2303.00874), its released code, with one resampling instead of two and
     without the half voxel that the release adds along even axes.
 
     Example:
