@@ -25,7 +25,7 @@ def synthesize(
     Example: ssl3d synthesize brain_mri brains --subjects 20 --contrasts t1n,t2w
 
     Args:
-        kind: brain_mri (whole heads) or hippocampus_mri (1 mm crops around one hippocampus).
+        kind: brain_mri (whole heads) or hippocampus_mri (1 mm crops around the right hippocampus).
         output_dir: new or empty folder, or one with a set of the same settings, which is then reused.
         subjects: how many.
         seed: another seed gives other subjects.

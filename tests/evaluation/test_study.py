@@ -103,6 +103,7 @@ def test_a_study_of_synthetic_data_is_called_mechanics_only(bundle, tmp_path, ru
     (data / "a.nii.gz").touch()
     table = study(bundle, data, tmp_path / "out", labels=(4,), seeds=(0,))
     assert table.read_text().startswith("**mechanics only: one seed, 150 steps, synthetic**")
+    assert "nan" not in table.read_text(), "one seed has no standard deviation"
     models = [dict(zip(command[6::2], command[7::2], strict=False))["--model_dir"] for command in runs]
     assert all(folder.endswith("seed_0/demo") for folder in models), "where a synthetic run puts its weights"
 

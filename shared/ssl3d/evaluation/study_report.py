@@ -65,12 +65,15 @@ class Arm(NamedTuple):
 
     @property
     def last_third(self) -> float:
-        """What the validation Dice gained over the last third of the steps, in points, mean over the seeds."""
+        """What the validation Dice gained over the last third of the steps, in points, mean over the seeds.
+
+        From the last validation in the first two thirds to the last one; nan where there are not both.
+        """
         gains = []
         for rows in self.history:
             validated = [(int(row["steps"]), float(row[METRIC])) for row in rows if row.get(METRIC)]
-            earlier = [value for steps, value in validated if 3 * steps <= 2 * int(rows[-1]["steps"])]
-            gains.append(validated[-1][1] - earlier[-1] if earlier else np.nan)
+            split = [3 * steps <= 2 * int(rows[-1]["steps"]) for steps, _ in validated].count(True)
+            gains.append(validated[-1][1] - validated[split - 1][1] if 0 < split < len(validated) else np.nan)
         return 100 * float(np.mean(gains))
 
 
@@ -155,11 +158,15 @@ def _rows(arms: list[Arm], classes: list[str]) -> Iterator[str]:
         minutes = [sum(float(row["seconds"]) for row in rows) / 60 for rows in arm.history]
         distance = np.where(np.isfinite(arm.distance), arm.distance, np.nan)
         values = [arm.start, arm.labels, len(arm.dice), _steps(arm), f"{np.mean(minutes):.1f}"]
-        values += [f"{arm.last_third:+.1f}", _interval(mean := estimate(np.nanmean(arm.dice, axis=2)))]
-        values += [_difference(arm, scratch.get(arm.labels)), f"{mean.seed_sd:.3f}"]
+        values += [_number(arm.last_third, "+.1f"), _interval(mean := estimate(np.nanmean(arm.dice, axis=2)))]
+        values += [_difference(arm, scratch.get(arm.labels)), _number(mean.seed_sd, ".3f")]
         values += [f"{estimate(arm.dice[:, :, c]).mean:.3f}" for c in range(len(classes))]
         values += [f"{estimate(np.nanmean(distance, axis=2)).mean:.2f}"]
         yield f"| {' | '.join(map(str, values))} |"
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if np.isfinite(value) else "-"
 
 
 def _interval(value: Estimate, sign: str = "") -> str:

@@ -60,14 +60,16 @@ def brain_subject(seed: int, index: int, size: int, contrasts: tuple[str, ...]) 
 
 
 def hippocampus_subject(seed: int, index: int, contrasts: tuple[str, ...]) -> Subject:
-    """The 1 mm surroundings, in RAS, of one hippocampus of a ``brain_mri`` subject; only they are computed."""
+    """The 1 mm surroundings, in RAS, of the right hippocampus of a ``brain_mri`` subject; only they are computed.
+
+    One side only, as in MSD Task04: a left and a right one are mirror images, which no registration brings together.
+    """
     deformation = head_deformation(seed, index)
     generator = stream(seed, index, _GRID)
-    sign = generator.choice((-1, 1))
     nodes = np.array(HIPPOCAMPUS)
     spread = nodes[:, None, 3:] * np.concatenate([np.eye(3), -np.eye(3)])  # (nodes, 6, 3)
     surface = (nodes[:, None, :3] + spread).reshape(-1, 3).T
-    world = deformation.to_subject(surface * np.array([[sign], [1], [1]]))
+    world = deformation.to_subject(surface)
     low = np.floor(world.min(axis=1) - generator.integers(4, 9, 3))
     high = np.ceil(world.max(axis=1) + generator.integers(4, 9, 3))
     shape = np.clip(high - low, CROP_SMALLEST, CROP_LARGEST).astype(int)
@@ -75,13 +77,11 @@ def hippocampus_subject(seed: int, index: int, contrasts: tuple[str, ...]) -> Su
     subject = _render(seed, index, deformation, affine, tuple(shape), contrasts)
     table = np.zeros(len(LABELS), np.uint8)
     table[ID["hippocampus anterior"]], table[ID["hippocampus posterior"]] = 1, 2
-    side = "right" if sign > 0 else "left"
     landmarks = {
         name: (point, int(table[label]))
         for name, (point, label) in subject.landmarks.items()
-        if name.startswith(f"{side}_hippocampus")
+        if name.startswith("right_hippocampus")
     }
-    # A crop holds one hippocampus: of the other side nothing is in reach.
     return Subject(subject.images, table[subject.label], subject.field, affine, landmarks)
 
 

@@ -17,7 +17,7 @@ from .label_maps import CONTRAST, LabelMaps
 from .subject import HIPPOCAMPUS_LABELS, Subject, brain_subject, hippocampus_subject
 
 KINDS = ("brain_mri", "hippocampus_mri")
-GENERATOR_VERSION = 1  # raise it with every change of what a seed gives: older sets are then not taken for new ones
+GENERATOR_VERSION = 2  # raise it with every change of what a seed gives: older sets are then not taken for new ones
 SMALLEST_SIZE = 16
 
 
@@ -45,7 +45,7 @@ def synthesize(
 
     Args:
         kind: ``brain_mri``, whole heads in a field of view of 192 mm, with varied orientation and slice thickness; or
-            ``hippocampus_mri``, crops of 1 mm voxels around one hippocampus with the labels of MSD Task04.
+            ``hippocampus_mri``, crops of 1 mm voxels around the right hippocampus with the labels of MSD Task04.
         output_dir: new or empty folder, or one with a set of the same settings.
         subjects: how many, at least 1.
         seed: from 0 up.
