@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from golden import assert_statistics, cases, unit_wave
+from sampled import assert_a_function_of_seed_and_draw
 
 from ssl3d.transforms import AppearanceAugmentation
 from ssl3d.transforms.appearance import bezier_curve, intensity_curve, map_intensities
@@ -81,15 +82,7 @@ def test_golden_coverage_of_painting():
 
 
 def test_parameters_depend_on_seed_and_draw_only():
-    augmentation = AppearanceAugmentation(shuffling=1, intensity=1, painting=1)
-    both = augmentation.sample([5, 3], SIZE, seed=1)
-    for position, draw in enumerate((5, 3)):
-        alone = augmentation.sample(torch.tensor([draw]), SIZE, seed=1)
-        for name, value in alone._asdict().items():
-            assert torch.equal(getattr(both, name)[position], value[0]), name
-    for other in (augmentation.sample([3, 5], SIZE, seed=1), augmentation.sample([5, 3], SIZE, seed=2)):
-        for name, value in other._asdict().items():
-            assert not any(torch.equal(*pair) for pair in zip(value, getattr(both, name), strict=True)), name
+    assert_a_function_of_seed_and_draw(AppearanceAugmentation(shuffling=1, intensity=1, painting=1), SIZE)
 
 
 def test_transforms_that_share_a_seed_do_not_share_their_numbers():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from golden import cases
+from sampled import assert_a_function_of_seed_and_draw
 
 from ssl3d.geometry import affine_matrix, jacobian_determinant, warp_affine, warp_flow
 from ssl3d.transforms import SpatialAugmentation
@@ -48,15 +49,7 @@ def test_golden_ranges(size, monkeypatch):
 
 
 def test_parameters_depend_on_seed_and_draw_only():
-    augmentation = SpatialAugmentation()
-    both = augmentation.sample([5, 3], SIZE, seed=1)
-    for position, draw in enumerate((5, 3)):
-        alone = augmentation.sample(torch.tensor([draw]), SIZE, seed=1)
-        for name, value in alone._asdict().items():
-            assert torch.equal(getattr(both, name)[position], value[0]), name
-    for other in (augmentation.sample([3, 5], SIZE, seed=1), augmentation.sample([5, 3], SIZE, seed=2)):
-        for name, value in other._asdict().items():
-            assert not any(torch.equal(*pair) for pair in zip(value, getattr(both, name), strict=True)), name
+    assert_a_function_of_seed_and_draw(SpatialAugmentation(), SIZE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .datalist import LABELS, Datalist
+from .pairs import by_group, chances
 from .splits import SECTIONS, case_name
 from .validation import validate
 
@@ -129,21 +130,19 @@ def draw_pairs(volumes: Sequence[Mapping[str, Any]], pairs: int, seed: int) -> l
     Raises:
         ValueError: no group has two volumes.
     """
-    members: dict[str, list[Mapping[str, Any]]] = {}
-    for volume in volumes:
-        members.setdefault(str(volume["group"]), []).append(volume)
-    groups = [group for group in members.values() if len(group) > 1]
+    found = by_group(volumes)
+    groups = [[volumes[number] for number in members] for members in found if len(members) > 1]
     if not groups:
         raise ValueError(
-            f"{len(volumes)} volume(s) in {len(members)} group(s) give no pair: a group must have two volumes."
+            f"{len(volumes)} volume(s) in {len(found)} group(s) give no pair: a group must have two volumes."
         )
     if pairs >= sum(len(group) * (len(group) - 1) for group in groups):
         return [pair for group in groups for pair in itertools.permutations(group, 2)]
     random = np.random.RandomState(seed)
-    weights = np.sqrt([len(group) for group in groups])
+    probabilities = chances(groups)
     drawn: dict[tuple[int, int, int], None] = {}  # in the order of the draws
     while len(drawn) < pairs:
-        number = int(random.choice(len(groups), p=weights / weights.sum()))
+        number = int(random.choice(len(groups), p=probabilities))
         fixed, moving = random.choice(len(groups[number]), 2, replace=False)
         drawn[number, int(fixed), int(moving)] = None
     return [(groups[number][fixed], groups[number][moving]) for number, fixed, moving in drawn]

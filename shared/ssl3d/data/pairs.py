@@ -1,7 +1,7 @@
 """Pairs of volumes of one anatomy, drawn as a function of (seed, draw)."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,8 @@ class PairDataset(DrawDataset):
         seed: int = 0,
     ) -> None:
         super().__init__(data, transform, cache_dir, seed)
-        groups: dict[str, list[int]] = {}
-        for number, item in enumerate(self.data):
-            groups.setdefault(str(item.get("group", "")), []).append(number)
-        self.groups = list(groups.values())
-        weights = np.sqrt([len(members) for members in self.groups])
-        self.chances = weights / weights.sum()
+        self.groups = by_group(self.data)
+        self.chances = chances(self.groups)
         alone = sum(len(members) == 1 for members in self.groups)
         if alone:
             logger.warning(
@@ -89,3 +85,17 @@ class PairDataset(DrawDataset):
             item |= {role: fit(volume["image"]), f"{role}_valid": fit(volume["valid"])}
             item |= {f"{role}_name": volume["name"]} if "name" in volume else {}
         return self._at_random(item)
+
+
+def by_group(items: Iterable[Mapping[str, Any]]) -> list[list[int]]:
+    """Numbers of the items of each ``group``, groups in the order of their first item."""
+    groups: dict[str, list[int]] = {}
+    for number, item in enumerate(items):
+        groups.setdefault(str(item.get("group", "")), []).append(number)
+    return list(groups.values())
+
+
+def chances(groups: Sequence[Sized]) -> np.ndarray:
+    """(groups,) how probable it is to draw each: in proportion to the square root of its size."""
+    weights = np.sqrt([len(members) for members in groups])
+    return weights / weights.sum()

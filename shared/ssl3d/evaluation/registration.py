@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from monai.transforms import Transform
-from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from ..geometry import jacobian_determinant
 from ..geometry.world import apply_affine, sample_at
+from ..transforms.registration import plain, voxels_of
 
 
 class Scores(NamedTuple):
@@ -72,7 +72,7 @@ def score(item: Mapping[str, Any]) -> Scores:
     targets, fixed_points, moving_points = _targets(item, ids)
     if targets:
         shift = item["moving_shift"].double()[:, None]
-        field = sample_at(_plain(item["field"]), _voxels(item["fixed_scan"], fixed_points))  # (3, N)
+        field = sample_at(plain(item["field"], torch.float64), voxels_of(item["fixed_scan"], fixed_points))  # (3, N)
         tre_before, tre_after = (
             torch.linalg.vector_norm(fixed_points + displacement - moving_points, dim=0).mean().item()
             for displacement in (shift, field)
@@ -87,10 +87,6 @@ def mean_dice(one: Tensor, other: Tensor, ids: list[int]) -> float:
         a, b = one == number, other == number
         overlaps.append(2 * (a & b).sum().item() / max(1, a.sum().item() + b.sum().item()))
     return float(np.mean(overlaps)) if overlaps else float("nan")
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return convert_to_tensor(tensor, dtype=torch.float64, device="cpu", track_meta=False)
 
 
 def _ids(label: Tensor) -> list[int]:
@@ -116,15 +112,11 @@ def _targets(item: Mapping[str, Any], ids: list[int]) -> tuple[str, Tensor, Tens
 
 def _centre(label: Any, number: int) -> Tensor:
     """(3,) centre of mass of a label in world coordinates."""
-    voxels = (_plain(label)[0] == number).nonzero().double().mean(dim=0)
-    return apply_affine(_plain(label.affine), voxels[:, None])[:, 0]
-
-
-def _voxels(scan: Any, points: Tensor) -> Tensor:
-    return apply_affine(torch.linalg.inv(_plain(scan.affine)), points)
+    voxels = (plain(label, torch.float64)[0] == number).nonzero().double().mean(dim=0)
+    return apply_affine(plain(label.affine, torch.float64), voxels[:, None])[:, 0]
 
 
 def _inside(scan: Any, points: Tensor) -> Tensor:
     """(N,) which points lie between the voxels of a scan: a target that was cut off cannot be found."""
-    voxels, last = _voxels(scan, points), torch.tensor(scan.shape[1:])[:, None] - 1
+    voxels, last = voxels_of(scan, points), torch.tensor(scan.shape[1:])[:, None] - 1
     return ((voxels >= 0) & (voxels <= last)).all(dim=0)

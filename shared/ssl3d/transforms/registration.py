@@ -65,11 +65,11 @@ class OnGridOfd(MapTransform):
             if self.align == "centres":
                 shift = _centre(moving) - _centre(fixed)
             beyond = torch.tensor(moving.shape[1:]).sub(0.5).view(3, 1, 1, 1)
-            volume = _plain(moving, torch.float64)
+            volume = plain(moving, torch.float64)
             resampled = torch.empty(len(volume), *fixed.shape[1:])
             overlap = False
             for planes, points in world_slabs(fixed.shape[1:], _affine(fixed)):
-                positions = _voxels(moving, points + shift.view(3, 1, 1, 1))
+                positions = voxels_of(moving, points + shift.view(3, 1, 1, 1))
                 overlap |= bool(((positions > -0.5) & (positions < beyond)).all(dim=0).any())
                 resampled[:, planes] = sample_at(volume, positions)
             if not overlap:
@@ -111,22 +111,22 @@ class WarpOntoFixedd(Transform):
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """``data`` with what is said above."""
         d = dict(data)
-        flow, grid, shift = _plain(d["pred"], torch.float64), _affine(d["fixed"]), d["moving_shift"].double()
+        flow, grid, shift = plain(d["pred"], torch.float64), _affine(d["fixed"]), d["moving_shift"].double()
         fixed, moving, label = d["fixed_scan"], d["moving_scan"], d.get("moving_label")
-        volume = _plain(moving, torch.float64)
+        volume = plain(moving, torch.float64)
         size = tuple(fixed.shape[1:])
         results = {"field": torch.empty(3, *size), "warped": torch.empty(len(volume), *size)}
         if label is not None:
-            ids = _plain(label, torch.float64)
+            ids = plain(label, torch.float64)
             results |= {key: torch.empty(1, *size, dtype=torch.int32) for key in ("warped_label", "aligned_label")}
         for planes, points in world_slabs(size, _affine(fixed)):
             moved = moving_points(points, flow, grid, shift)
             results["field"][:, planes] = moved - points
-            results["warped"][:, planes] = sample_at(volume, _voxels(moving, moved))
+            results["warped"][:, planes] = sample_at(volume, voxels_of(moving, moved))
             if label is not None:
                 aligned = points + shift.view(3, 1, 1, 1)
-                results["warped_label"][:, planes] = sample_at(ids, _voxels(label, moved), "nearest")
-                results["aligned_label"][:, planes] = sample_at(ids, _voxels(label, aligned), "nearest")
+                results["warped_label"][:, planes] = sample_at(ids, voxels_of(label, moved), "nearest")
+                results["aligned_label"][:, planes] = sample_at(ids, voxels_of(label, aligned), "nearest")
         return d | {key: MetaTensor(result, affine=_affine(fixed)) for key, result in results.items()}
 
 
@@ -163,16 +163,16 @@ class SaveRegistrationd(Transform):
         return data
 
 
-def _plain(volume: Tensor, dtype: torch.dtype) -> Tensor:
+def plain(volume: Tensor, dtype: torch.dtype) -> Tensor:
     """Without metadata, on the CPU: not every accelerator has float64."""
     return convert_to_tensor(volume, dtype=dtype, device="cpu", track_meta=False)
 
 
 def _affine(volume: MetaTensor) -> Tensor:
-    return _plain(volume.affine, torch.float64)
+    return plain(volume.affine, torch.float64)
 
 
-def _voxels(volume: MetaTensor, points: Tensor) -> Tensor:
+def voxels_of(volume: MetaTensor, points: Tensor) -> Tensor:
     """Positions in a volume of points in its world coordinates."""
     return apply_affine(torch.linalg.inv(_affine(volume)), points)
 
@@ -185,7 +185,7 @@ def _centre(volume: MetaTensor) -> Tensor:
 
 
 def _save(volume: Tensor, affine: Tensor, path: Path) -> None:
-    image = nib.Nifti1Image(_plain(volume, volume.dtype).numpy(), _plain(affine, torch.float64).numpy())
+    image = nib.Nifti1Image(plain(volume, volume.dtype).numpy(), plain(affine, torch.float64).numpy())
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
 
