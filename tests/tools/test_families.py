@@ -1,0 +1,109 @@
+"""Families of bundles: the check of drift, and that ours have not drifted."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from monai.bundle import ConfigParser
+
+ROOT = Path(__file__).parents[2]
+FAMILIES = json.loads((ROOT / "tools" / "families.json").read_text())
+REFERENCE = {"epochs": 2, "roi_size": [8, 8], "train": {"steps": [{"a": 1}, {"b": 2}], "seed": 0}}
+
+
+@pytest.fixture
+def sync(monkeypatch, capsys):
+    """Runs the script; returns its exit status and what it printed."""
+    spec = importlib.util.spec_from_file_location("sync_family", ROOT / "tools" / "sync_family.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    def run(root: Path, *arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["sync_family.py", "--root", str(root), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            script.main()
+        return ended.value.code, capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def family(tmp_path):
+    """Writes a family of two bundles; returns its root and the config of the second."""
+
+    def write(other: dict, own: list[str]) -> tuple[Path, Path]:
+        for name, config in (("one", REFERENCE), ("two", other)):
+            folder = tmp_path / "bundles" / name / "configs"
+            folder.mkdir(parents=True)
+            (folder / "train.json").write_text(json.dumps(config))
+        (tmp_path / "tools").mkdir()
+        families = {"f": {"reference": "one", "others": ["two"], "own": {"train.json": own}}}
+        (tmp_path / "tools" / "families.json").write_text(json.dumps(families))
+        return tmp_path, tmp_path / "bundles" / "two" / "configs" / "train.json"
+
+    return write
+
+
+def test_ours_have_not_drifted(sync):
+    assert sync(ROOT, "--check") == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("config", "own"), [(config, own) for family in FAMILIES.values() for config, own in family["own"].items()]
+)
+def test_what_is_said_to_differ_is_there(config, own):
+    family = next(family for family in FAMILIES.values() if family["own"].get(config) is own)
+    for path in own:
+        for bundle in (family["reference"], *family["others"]):
+            parser = ConfigParser(json.loads((ROOT / "bundles" / bundle / "configs" / config).read_text()))
+            if path in parser:
+                break
+        else:
+            pytest.fail(f"{path} stands in no {config} of the family")
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"epochs": 3}, "epochs"),
+        ({"train": {"steps": [{"a": 1}, {"b": 3}], "seed": 0}}, "train#steps#1#b"),
+        ({"train": {"steps": [{"a": 1}], "seed": 0}}, "train#steps"),
+        ({"train": {"steps": [{"a": 1}, {"b": 2}]}}, "train#seed"),
+        ({"more": 1}, "more"),
+    ],
+    ids=["value", "deep", "length", "missing", "added"],
+)
+def test_drift_is_named_and_mended(family, sync, changed, path):
+    root, file = family(REFERENCE | changed, [])
+    before = file.read_text()
+    status, printed = sync(root, "--check")
+    assert status == 1
+    assert f"two/configs/train.json: {path} differs from one" in printed
+    assert file.read_text() == before
+    assert sync(root)[0] == 0
+    assert json.loads(file.read_text()) == REFERENCE
+    assert sync(root, "--check") == (0, "")
+
+
+def test_own_values_stay_as_they_are(family, sync):
+    other = {"epochs": 9, "more": 1, "roi_size": [4, 4], "train": {"steps": [{"a": 7}, {"b": 2}], "seed": 5}}
+    root, file = family(other, ["epochs", "more", "roi_size", "train#steps#0", "train#seed"])
+    assert sync(root, "--check") == (0, "")
+    sync(root)
+    assert json.loads(file.read_text()) == other
+    assert list(json.loads(file.read_text())) == ["epochs", "more", "roi_size", "train"]  # own keys keep their place
+
+
+def test_a_key_of_the_reference_stands_in_its_place(family, sync):
+    root, file = family({"epochs": 2, "train": REFERENCE["train"]}, [])
+    sync(root)
+    assert list(json.loads(file.read_text())) == list(REFERENCE)
+
+
+def test_an_own_list_may_have_another_length(family, sync):
+    other = REFERENCE | {"train": {"steps": [], "seed": 0}}
+    root, file = family(other, ["train#steps"])
+    assert sync(root, "--check") == (0, "")
+    sync(root)
+    assert json.loads(file.read_text()) == other
