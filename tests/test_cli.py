@@ -1,5 +1,6 @@
 """The command line: help with an example, and one line for an error of the user's."""
 
+import json
 import sys
 
 import pytest
@@ -61,3 +62,29 @@ def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
     assert found[:3] == ["bundle", size, None]
     assert flag(found[3]) is paper
     assert capsys.readouterr().out == "| table |\n"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_the_doctor_tells_by_its_exit_and_prints_one_document(broken, make_dataset, monkeypatch, capsys):
+    folder = make_dataset(3)
+    if broken:
+        (folder / "imagesTr" / "case_01.nii.gz").write_bytes(b"")
+
+    def doctor(*options: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ssl3d", "doctor", str(folder), *options])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, *capsys.readouterr()
+
+    code, shown, _ = doctor("--json", "--write", "good.json")
+    assert code == int(broken)
+    document = json.loads(shown)
+    assert document["written"] == str(folder / "good.json")
+    assert document["cases"]["good"] == 3 - broken
+    code, shown, _ = doctor("--datalist", "good.json", "--json", "false")
+    assert code == 0
+    assert f"Good: all {3 - broken} cases" in shown
+    code, shown, error = doctor("--json", "--write", "good.json")
+    assert code == 2
+    assert shown == ""
+    assert "good.json exists and is not overwritten" in error

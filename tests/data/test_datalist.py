@@ -60,11 +60,11 @@ def test_a_folder_gives_what_its_json_file_gives(make_dataset):
 def test_other_folders(tmp_path, write_nifti, image_array, place):
     for i in range(4):
         write_nifti(tmp_path / place / f"p{i}.nii", image_array(i))
-    if place != ".":
-        write_nifti(tmp_path / place.replace("images", "labels") / "p0.nii.gz", np.ones((6, 7, 8), np.uint8))
+    labels = "labels" if place == "." else place.replace("images", "labels")
+    write_nifti(tmp_path / labels / "p0.nii.gz", np.ones((6, 7, 8), np.uint8))
     items = Datalist(tmp_path, "training", labels="optional")
     assert [item["name"] for item in items] == ["p0", "p1"]
-    assert ["label" in item for item in items] == [place != ".", False]
+    assert ["label" in item for item in items] == [True, False]
     assert all("label" not in item for item in Datalist(tmp_path, "training", labels="ignored"))
     with pytest.raises(DataError, match=r"p1\.nii: no label"):
         Datalist(tmp_path, "training")

@@ -94,7 +94,8 @@ def item_key(item: Any, cache_dir: str | Path | None = None) -> bytes:
             return {str(key): content(element) for key, element in value.items()}
         if isinstance(value, (list, tuple)):
             return [content(element) for element in value]
-        if isinstance(value, (str, Path)) and os.path.isfile(value):
+        folder = isinstance(value, (str, Path)) and os.path.isabs(value) and os.path.isdir(value)  # of a DICOM series
+        if folder or (isinstance(value, (str, Path)) and os.path.isfile(value)):
             return {"sha256": content_key(value, cache_dir)}
         return str(value) if isinstance(value, Path) else value
 

@@ -1,6 +1,8 @@
 """Is one case fit for training? Its image, its label, and whether they belong together."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .content import identity, remember
-from .nifti import EXTENSIONS, BadFileError, Volume, read_volume
+from .dicom_volume import read_series
+from .nifti import EXTENSIONS, SHIFT, BadFileError, Grid, Volume, read_volume, short
 
-TOLERANCE = 1e-3  # of the spacing, between the affines of an image and its label
+RESAMPLE = "Resample one onto the grid of the other, labels with nearest neighbour"
 
 
 class Fault(NamedTuple):
@@ -32,18 +35,6 @@ class Fault(NamedTuple):
         return f"{self.file}: {self.problem}. {self.remedy}."
 
 
-class Grid(NamedTuple):
-    """Where the voxels of a file are: spatial shape (3 ints), affine (4, 4) and spacing (3,) in mm."""
-
-    shape: tuple[int, ...]
-    affine: np.ndarray
-    spacing: np.ndarray
-
-    @classmethod
-    def of(cls, volume: Volume) -> "Grid":
-        return cls(volume.array.shape[:3], volume.affine, volume.spacing)
-
-
 def check_item(
     item: Mapping[str, Any],
     *,
@@ -51,109 +42,141 @@ def check_item(
     label_ids: Iterable[int] | None = None,
     require_label: bool = False,
     cache_dir: str | Path | None = None,
+    seen: Callable[[str, Volume], None] | None = None,
 ) -> list[Fault]:
     """All faults of one datalist item; each file is read once and one volume is held at a time.
 
     Args:
-        item: ``image``: a path, or a list with one path a channel; ``label`` (optional): a path, or a class number.
+        item: ``image``: a path, or a list with one path a channel, of NIfTI files or of folders of DICOM files, where
+            ``series`` (optional) says which is meant; ``label`` (optional): a path, or a class number.
         channels: what the image must have, as that many 3D files or as the last axis of one 4D file; None: any number.
-        label_ids: the values that a label may hold (the keys, where a mapping is given); None: any integer.
+        label_ids: the values that a label may hold (the keys, where a mapping is given); None: any from 0 on.
         require_label: an item without label is a fault.
         cache_dir: where the files' SHA-256, known from this reading, are kept (see ``ssl3d.data.cache_dir``).
+        seen: called with the path and the volume of each file that can be read, before its values are checked.
     """
     faults: list[Fault] = []
-    images = [str(path) for path in _as_list(item["image"])]
-    grid, found = None, 0
-    for path in images:
+
+    def checked(path: str, check: Callable[[Volume], Any]) -> Any:
+        """What ``check`` returns for a file; None where it has a fault."""
         try:
-            volume = _read(path, cache_dir)
-            _check_intensities(volume)
-            grid = _check_grid(grid, Grid.of(volume), "channels")
-            found += 1 if volume.array.ndim == 3 else volume.array.shape[3]
+            volume = _read(path, item.get("series"), cache_dir)
+            if seen is not None:
+                seen(path, volume)
+            result = check(volume)
+            if volume.doubt is not None:
+                faults.append(Fault(path, volume.doubt.problem, volume.doubt.remedy, fatal=False))
+            return result
         except BadFileError as fault:
             faults.append(Fault(path, fault.problem, fault.remedy))
-    if not faults and channels is not None and found != channels:
+            return None
+
+    images = [str(path) for path in _as_list(item["image"])]
+    parts: list[Part] = []
+    for path in images:
+        part = checked(path, partial(_check_image, first=parts[0] if parts else None))
+        parts += [part] if part else []
+    found = sum(part.channels for part in parts)
+    if len(parts) == len(images) and channels is not None and found != channels:
         remedy = (
             f'Give {channels} 3D file(s) as the item\'s "image", one a channel, or choose the channels of the network'
         )
-        faults.append(
-            Fault(images[0], f"{found} channels (4D, or a list of files) where {channels} is expected", remedy)
-        )
+        problem = f"{found} channels (4D, or a list of files) where {channels} is expected"
+        faults.append(Fault(images[0], problem, remedy))
 
     ids = None if label_ids is None else {int(value) for value in label_ids}
     label = item.get("label")
     if label is None:
         if require_label:
-            faults.append(Fault(images[0], "no label", "Add a label of the same name, or leave the image out"))
+            faults.append(missing_label(images[0]))
     elif isinstance(label, Integral):
         if ids is not None and int(label) not in ids:
             faults.append(Fault(images[0], f"label {label} is not one of {sorted(ids)}", "Correct the datalist"))
-    else:
-        try:
-            volume = _read(str(label), cache_dir)
-            _check_grid(grid, Grid.of(volume), "image and label")
-            background_only = _check_label(volume, ids)
-        except BadFileError as fault:
-            faults.append(Fault(str(label), fault.problem, fault.remedy))
-        else:
-            if background_only:
-                remedy = "Nothing to do if the structure is really absent"
-                faults.append(Fault(str(label), "background only", remedy, fatal=False))
+    elif checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids)) == {0}:
+        remedy = "Nothing to do if the structure is really absent"
+        faults.append(Fault(str(label), "background only", remedy, fatal=False))
     return faults
+
+
+def missing_label(image: str) -> Fault:
+    """The fault of an image that should have a label."""
+    return Fault(image, "no label", "Add a label of the same name, or leave the image out")
+
+
+class Part(NamedTuple):
+    """One file of an image: its grid, its channels, and whether these are a fourth axis."""
+
+    grid: Grid
+    channels: int
+    is_4d: bool
 
 
 def _as_list(value: Any) -> list:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _read(path: str, cache_dir: str | Path | None) -> Volume:
-    if not path.endswith(EXTENSIONS):
+def _read(path: str, series: str | None, cache_dir: str | Path | None) -> Volume:
+    if path.endswith(EXTENSIONS):
+        volume = read_volume(Path(path))
+    elif os.path.isdir(path):
+        volume = read_series(Path(path), series, cache_dir)
+    else:
         raise BadFileError("not a NIfTI file by its name", "Convert it to .nii.gz, or correct the datalist")
-    volume = read_volume(Path(path))
-    remember(identity(path), volume.sha256, cache_dir)
+    if series is None:  # else the folder may hold another one as well
+        remember(identity(path), volume.sha256, cache_dir)
     return volume
 
 
-def _check_intensities(volume: Volume) -> None:
-    low, high = volume.array.min(), volume.array.max()  # carry NaN and Inf without a copy of the volume
-    if not (np.isfinite(low) and np.isfinite(high)):
+def _check_image(volume: Volume, first: Part | None) -> Part:
+    """Raises BadFileError; ``first`` is the item's first file, with which MONAI stacks the others."""
+    stored = np.array([volume.array.min(), volume.array.max()])  # they carry NaN and Inf without a copy of the volume
+    if not np.isfinite(stored).all():
         raise BadFileError("NaN or Inf among the voxels", "Replace them, for instance by numpy.nan_to_num")
+    real = volume.scaled(stored)
+    with np.errstate(over="ignore"):
+        low, high = real.astype(np.float32)  # the type that MONAI loads
+    if not (np.isfinite(low) and np.isfinite(high)):
+        problem = f"values such as {max(real, key=abs):g}, which float32 cannot hold: MONAI loads Inf"
+        raise BadFileError(problem, "Clip or rescale them")
     if low == high:
-        raise BadFileError(f"constant image: every voxel is {low}", "Leave it out or export it again")
-
-
-def _check_grid(expected: Grid | None, found: Grid, pair: str) -> Grid:
-    if expected is None:
-        return found
-    remedy = "Resample one onto the grid of the other, labels with nearest neighbour"
-    if expected.shape != found.shape:
-        raise BadFileError(f"shape {found.shape} against {expected.shape}: {pair} differ", remedy)
-    if np.any(np.abs(expected.affine - found.affine)[:3] > TOLERANCE * expected.spacing.min()):
+        raise BadFileError(f"constant image: every voxel is {low:g}", "Leave it out or export it again")
+    is_4d = volume.array.ndim == 4
+    if first is None:
+        return Part(volume.grid, volume.array.shape[3] if is_4d else 1, is_4d)
+    _check_shape(first.grid, volume.grid, "channels")
+    if not np.allclose(volume.grid.affine, first.grid.affine):  # MONAI's own condition, which is stricter than ours
         raise BadFileError(
-            f"affine {found.affine[:3].tolist()} against {expected.affine[:3].tolist()}: {pair} differ", remedy
+            _difference(first.grid, volume.grid, "channels"), "Save them with one affine, after resampling if need be"
         )
-    return expected
+    if is_4d or first.is_4d:
+        raise BadFileError("a 4D file among several files: MONAI cannot stack them", "Give 3D files, one a channel")
+    return Part(volume.grid, 1, is_4d)
 
 
-def _check_label(volume: Volume, label_ids: set[int] | None) -> bool:
-    """Whether the label holds background only; raises BadFileError."""
-    if volume.array.ndim == 4:
-        raise BadFileError(f"4D label of shape {volume.array.shape}", "Save one 3D map of integer ids")
-    found: set[float] = set()
-    for plane in np.moveaxis(volume.array, 2, 0):  # plane by plane: a sort of the whole volume is slow and large
-        values = np.unique(plane) * volume.slope + volume.intercept
-        if not np.isfinite(values).all():
-            raise BadFileError("NaN or Inf among the voxels", "Replace them by label ids")
-        if np.any(values != np.rint(values)):
-            raise BadFileError(
-                f"non-integer label values such as {values[values != np.rint(values)][0]:g}",
-                "Save integer ids; was it resampled with interpolation, or is it a probability map?",
-            )
-        found.update(values.tolist())
-    unknown = sorted(int(value) for value in found if label_ids is not None and int(value) not in label_ids)
+def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None) -> set[int]:
+    """The ids of the label; raises BadFileError."""
+    if image is not None:
+        _check_shape(image, volume.grid, "image and label")
+        if not image.shift(volume.grid.affine) < SHIFT:
+            raise BadFileError(_difference(image, volume.grid, "image and label"), RESAMPLE)
+    found = set(volume.ids)
+    unknown = sorted(found - label_ids if label_ids is not None else {value for value in found if value < 0})
     if unknown:
-        known = sorted(label_ids or ())
-        raise BadFileError(
-            f"unknown label ids {unknown[:20]}: the map has {known}", "Map the ids, or correct the label map"
-        )
-    return found == {0.0}
+        expected = f"the map has {sorted(label_ids)}" if label_ids is not None else "ids begin at 0"
+        raise BadFileError(f"unknown label ids {unknown[:20]}: {expected}", "Map the ids, or correct the label map")
+    return found
+
+
+def _check_shape(expected: Grid, found: Grid, pair: str) -> None:
+    if expected.shape != found.shape:
+        raise BadFileError(f"shape {found.shape} against {expected.shape}: {pair} differ", RESAMPLE)
+
+
+def _difference(expected: Grid, found: Grid, pair: str) -> str:
+    facts = {
+        "axes": (found.axes, expected.axes),
+        "spacing": (short(found.spacing), short(expected.spacing)),
+        "origin": (short(found.affine[:3, 3]), short(expected.affine[:3, 3])),
+    }
+    parts = [f"{name} {one} against {other}" for name, (one, other) in facts.items() if one != other]
+    return f"affine: {', '.join(parts) or 'small differences'}: {pair} differ"

@@ -1,10 +1,11 @@
-"""Files known by their bytes: a SHA-256 that is computed once for each version of a file."""
+"""Files and folders of slices known by their bytes: a SHA-256 that is computed once for each version."""
 
 import hashlib
 import json
 import os
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,32 @@ class Memo:
             temporary.write_text(json.dumps(value))
 
 
+def walk_files(folder: str | Path) -> Iterator[list[Path]]:
+    """The files of each folder below ``folder`` that has any, sorted; links are followed, hidden files left alone."""
+    seen = set()  # links may lead back up
+    for root, below, names in os.walk(folder, followlinks=True):
+        below[:] = sorted(name for name in below if name[0] != ".")
+        if os.path.realpath(root) in seen:
+            below.clear()
+            continue
+        seen.add(os.path.realpath(root))
+        files = [Path(root) / name for name in sorted(names) if name[0] != "."]
+        if files:
+            yield files
+
+
 def identity(path: str | Path) -> str:
     """What tells one version of a file from another without reading it: absolute path, size, time of change.
 
+    Of a folder, such as that of a DICOM series, the same of all files below it.
+
     Raises:
-        OSError: the file does not exist.
+        OSError: the file or folder, or what a link in it leads to, does not exist.
     """
     status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        files = [identity(file) for files in walk_files(path) for file in files]
+        return f"{os.path.abspath(path)}|{hashlib.sha256(json.dumps(files).encode()).hexdigest()}"
     return f"{os.path.abspath(path)}|{status.st_size}|{status.st_mtime_ns}"
 
 
@@ -71,8 +91,9 @@ def remember(file_identity: str, key: str, cache_dir: str | Path | None = None) 
 def content_key(path: str | Path, cache_dir: str | Path | None = None) -> str:
     """SHA-256 of a file's bytes, 64 hexadecimal digits; the file is read once for each (path, size, time of change).
 
-    Results are kept in the process and below ``cache_dir`` (see ``ssl3d.data.cache_dir``), so that data loading
-    workers, which start empty, need not read the data set again.
+    Of a folder, such as that of a DICOM series: the key of all files below it, whatever their names. Results are kept
+    in the process and below ``cache_dir`` (see ``ssl3d.data.cache_dir``), so that data loading workers, which start
+    empty, need not read the data set again.
 
     Raises:
         OSError: the file does not exist or cannot be read.
@@ -82,10 +103,21 @@ def content_key(path: str | Path, cache_dir: str | Path | None = None) -> str:
         kept = Memo(folders.cache_dir(cache_dir) / "content").get(known)
         if isinstance(kept, str):
             _KEYS[known] = kept
+        elif os.path.isdir(path):
+            remember(known, combined_key(_sha256(file) for files in walk_files(path) for file in files), cache_dir)
         else:
-            digest = hashlib.sha256()
-            with open(path, "rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-            remember(known, digest.hexdigest(), cache_dir)
+            remember(known, _sha256(path), cache_dir)
     return _KEYS[known]
+
+
+def combined_key(keys: Iterable[str]) -> str:
+    """One key for files in any order, of the key of each."""
+    return hashlib.sha256("".join(sorted(keys)).encode()).hexdigest()
+
+
+def _sha256(path: str | Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from . import folders
+from .dicom_cases import series_folder
+from .nifti import BadFileError
 from .sources import Source, read_source
 from .splits import SECTIONS, hippocampus_split, labelled_subset, positional_split
 from .synthetic import synthesize
@@ -31,9 +34,14 @@ class Datalist(list):
     where no entry has. Otherwise the cases under ``training`` are split by ``split``, all of it or, beside a labelled
     ``test`` section, into training and validation.
 
+    Where a case's image is a folder of DICOM files, its one volume is looked for among their series (see
+    ``choose_series``), and ``image`` becomes the path of a folder that holds the slices of that series alone, as links
+    below ``cache_dir``, and that bears the case's name. An entry of the JSON file may say which is meant by ``series``.
+
     Args:
-        dataset_dir: folder with ``dataset.json`` or NIfTI files (see ``read_source``); None: synthetic anatomy of the
-            given ``kind``, made once below ``cache_dir``, unless ``datalist`` is given, whose folder is then taken.
+        dataset_dir: folder with ``dataset.json``, NIfTI files or DICOM files (see ``read_source``); None: synthetic
+            anatomy of the given ``kind``, made once below ``cache_dir``, unless ``datalist`` is given, whose folder is
+            then taken.
         section: ``training``, ``validation`` or ``test``; ``all``: every case, as for inference.
         datalist: JSON file, absolute or relative to ``dataset_dir``.
         kind: of the synthetic anatomy.
@@ -42,6 +50,8 @@ class Datalist(list):
         labels: ``required`` (an item without label is a fault), ``optional``, or ``ignored`` (dropped, never read).
         label_ids: the ids that a label may hold (the keys, where a mapping is given); None: any integer.
         channels: of the image; None: any number.
+        series: of DICOM cases, where their entry has none: the SeriesInstanceUID or the description of the series that
+            is meant; in a description ``*`` stands for any text, and case does not matter.
         num_labelled: k: only the first k training cases of a shuffle fixed by ``seed``; None, 0 or "all": all.
         seed: of that shuffle.
         skip_bad: leave bad cases out instead of raising.
@@ -54,7 +64,8 @@ class Datalist(list):
 
     Raises:
         FileNotFoundError: ``dataset_dir`` or ``datalist`` does not exist, or holds no images.
-        DataError: bad files, all of them named.
+        DataError: bad files, all of them named; DICOM cases whose volume is not clear or not complete.
+        ImportError: there are DICOM files, and pydicom or a decoder for their compression is not installed.
         ValueError: an unknown word for ``section``, ``split`` or ``labels``; neither ``dataset_dir`` nor ``kind``;
             a bad JSON file; an empty section; ``num_labelled`` above the number of training cases.
 
@@ -75,6 +86,7 @@ class Datalist(list):
         labels: Literal["required", "optional", "ignored"] = "required",
         label_ids: Iterable[int] | None = None,
         channels: int | None = 1,
+        series: str | None = None,
         num_labelled: int | Literal["all"] | None = None,
         seed: int = 0,
         skip_bad: bool = False,
@@ -90,7 +102,7 @@ class Datalist(list):
         if dataset_dir is None and datalist is not None:
             datalist = Path(datalist).expanduser().absolute()
             dataset_dir = datalist.parent
-        source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist)
+        source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist, cache_dir)
         if section == "all":
             entries = [entry for part in source.sections.values() for entry in part]
         else:
@@ -100,7 +112,7 @@ class Datalist(list):
         total = len(entries)
         if section == "training" and num_labelled not in (None, 0, "all"):
             entries = labelled_subset(entries, int(num_labelled), seed)
-        items = [_item(entry, source, labels) for entry in entries]
+        items = [_with_series(_item(entry, source, labels), series, cache_dir) for entry in entries]
         good, self.skipped = validate(
             items,
             channels=channels,
@@ -170,3 +182,20 @@ def _item(entry: dict[str, Any], source: Source, labels: str) -> dict[str, Any]:
     if source.synthetic:
         item["synthetic"] = True
     return item
+
+
+def _with_series(item: dict[str, Any], series: str | None, cache_dir: str | Path | None) -> dict[str, Any]:
+    """The item; an image of it that is a folder of DICOM files becomes the folder of the series that is meant.
+
+    Where it is not clear which that is, the item stays as it was, for the validation to say so with all other faults.
+    """
+    images = item["image"] if isinstance(item["image"], list) else [item["image"]]
+    if not any(map(os.path.isdir, images)):
+        return item
+    item = {"series": series, **item}
+    try:
+        paths = [str(series_folder(Path(image), item["name"], item["series"], cache_dir)) for image in images]
+    except BadFileError:
+        return item
+    del item["series"]
+    return {**item, "image": paths if isinstance(item["image"], list) else paths[0]}

@@ -1,20 +1,31 @@
-"""Reading one NIfTI file so strictly that every fault is named."""
+"""Reading one NIfTI file so strictly that every fault is named, and so that MONAI's loader reads the same."""
 
 import gzip
 import hashlib
 import io
+import logging
 import zlib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+from monai.data.utils import correct_nifti_header_if_necessary
 from nibabel.spatialimages import HeaderDataError
 
 EXTENSIONS = (".nii", ".nii.gz")
-SPACING_RANGE = (1e-3, 100.0)  # mm
+SPACING_RANGE = (0.01, 100.0)  # mm; 0.01 lets preclinical micro-CT through and stops numbers that are metres
+SHIFT = 0.01  # of a voxel: grids whose corners lie closer than this are the same
+DEFLATE = 1032  # gzip makes data smaller by this factor at most
+BLOCK = 1 << 20
 CONVERT = "Convert it to a single-file NIfTI (.nii.gz), for instance with dcm2niix or SimpleITK"
 COPY_AGAIN = "Copy or export it again"
+WRITE_AFFINE = "Write the true voxel sizes (mm) and orientation into the header"
+ONE_AFFINE = "Decide which is true, and save the file again with that affine as both sform and qform"
+TRUNCATED = "truncated: the header promises more voxels than the file holds"
+SILENT = logging.Logger("nibabel's remarks on headers", logging.CRITICAL)
 
 
 class BadFileError(Exception):
@@ -25,63 +36,114 @@ class BadFileError(Exception):
         self.problem, self.remedy = problem, remedy
 
 
-class Volume(NamedTuple):
-    """A NIfTI file.
+class Grid(NamedTuple):
+    """Where the voxels of a file are: spatial shape (3 ints) and affine (4, 4), voxel -> mm."""
 
-    Attributes:
-        array: voxels (D, H, W) or (D, H, W, channels) as stored, before scaling.
-        slope, intercept: stored -> real values.
-        affine: (4, 4), voxel -> mm.
-        sha256: of the file's bytes.
-    """
-
-    array: np.ndarray
-    slope: float
-    intercept: float
+    shape: tuple[int, ...]
     affine: np.ndarray
-    sha256: str
 
     @property
     def spacing(self) -> np.ndarray:
         """(3,) mm, one for each spatial axis."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
+    @property
+    def axes(self) -> str:
+        """Where the three axes point, such as ``"RAS"``."""
+        return "".join(letter or "?" for letter in nib.aff2axcodes(self.affine))
+
+    def shift(self, affine: np.ndarray) -> float:
+        """How far another affine moves the corner of the grid that it moves most, in voxels (of the shortest side)."""
+        last = np.array(self.shape) - 1.0
+        corners = np.array([[*(last * side), 1.0] for side in np.ndindex(2, 2, 2)])  # (8, 4)
+        moved = np.linalg.norm((corners @ (affine - self.affine).T)[:, :3], axis=1)
+        return float(moved.max() / self.spacing.min())
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A NIfTI file.
+
+    Attributes:
+        array: voxels (D, H, W) or (D, H, W, channels) as stored, before scaling.
+        slope, intercept: stored -> real values.
+        grid: spatial shape and affine.
+        sha256: of the file's bytes.
+        doubt: what is odd about the file although it can be used; None as a rule.
+    """
+
+    array: np.ndarray
+    slope: float
+    intercept: float
+    grid: Grid
+    sha256: str
+    doubt: BadFileError | None = None
+
+    def scaled(self, stored: np.ndarray) -> np.ndarray:
+        """Stored values, such as a part of the array, as real ones in float64."""
+        return stored.astype(np.float64) * self.slope + self.intercept
+
+    @cached_property
+    def ids(self) -> dict[int, int]:
+        """Label id -> number of voxels, of a map of labels.
+
+        Raises:
+            BadFileError: 4D, or values that are no whole numbers or that float32, which MONAI loads, cannot hold.
+        """
+        if self.array.ndim == 4:
+            raise BadFileError(f"4D label of shape {self.array.shape}", "Save one 3D map of integer ids")
+        ids: dict[int, int] = {}
+        for plane in np.moveaxis(self.array, 2, 0):  # plane by plane: a sort of the whole volume is slow and large
+            stored, numbers = _count(plane)
+            values = self.scaled(stored)
+            if not np.isfinite(values).all():
+                raise BadFileError("NaN or Inf among the voxels", "Replace them by label ids")
+            broken = values != np.rint(values)
+            if broken.any():
+                raise BadFileError(
+                    f"non-integer label values such as {values[broken][0]:g}",
+                    "Save integer ids; was it resampled with interpolation, or is it a probability map?",
+                )
+            with np.errstate(over="ignore"):
+                large = values != values.astype(np.float32)
+            if large.any():
+                problem = f"label ids such as {values[large][0]:.0f}, which float32 cannot hold: MONAI loads another id"
+                raise BadFileError(problem, "Map the ids to small ones: 0, 1, 2 and so on")
+            for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+                ids[int(value)] = ids.get(int(value), 0) + number
+        return ids
+
 
 def read_volume(path: Path) -> Volume:
     """Read a file once and check what holds for images and labels alike.
 
+    No more memory is taken than the file can fill, whatever its header claims.
+
     Raises:
-        BadFileError: the file is missing, unreadable, no NIfTI, truncated, of a complex or colour type, not 3D (a last
-            axis of channels is let through), empty, or without a usable affine.
+        BadFileError: the file is missing, unreadable, no NIfTI, truncated, longer than its header says, of a complex or
+            colour type, not 3D (a last axis of channels is let through), empty, or without an affine in mm that all
+            programs agree on.
     """
     raw = _bytes(path)
-    data = _unpacked(raw, path)
-    header = _header(data)
+    zipped = raw[:2] == b"\x1f\x8b"
+    if path.name.endswith(".gz") != zipped:
+        actual = "gzip-compressed" if zipped else "not gzip-compressed"
+        raise BadFileError(f"unreadable: {actual}, against its name", "Rename it, or compress it with gzip")
+    stream = gzip.GzipFile(fileobj=io.BytesIO(raw)) if zipped else io.BytesIO(raw)
     try:
-        dtype, shape, offset = header.get_data_dtype(), header.get_data_shape(), header.get_data_offset()
-        slope, intercept = header.get_slope_inter()
-    except (HeaderDataError, KeyError, ValueError, OverflowError) as error:
-        raise BadFileError(f"unreadable header ({error})", COPY_AGAIN) from error
-    shape = tuple(int(size) for size in shape)
-    _check_type_and_shape(dtype, shape)
-    if len(data) < offset + dtype.itemsize * int(np.prod(shape, dtype=object)):
-        raise BadFileError("truncated: the header promises more voxels than the file holds", COPY_AGAIN)
-    affine = _affine(header)
-    array = header.raw_data_from_fileobj(io.BytesIO(data))
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    return Volume(
-        array,
-        1.0 if slope is None else slope,
-        0.0 if intercept is None else intercept,
-        affine,
-        hashlib.sha256(raw).hexdigest(),
-    )
+        return _volume(stream, len(raw) * (DEFLATE if zipped else 1), hashlib.sha256(raw).hexdigest())
+    except EOFError as error:
+        raise BadFileError("truncated: the compressed data end early", COPY_AGAIN) from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise BadFileError(f"corrupt: the compressed data are damaged ({error})", COPY_AGAIN) from error
 
 
 def _bytes(path: Path) -> bytes:
     if not path.exists():
-        raise BadFileError("missing file", "Correct the path in the datalist, or dataset_dir")
+        link = f": a link to {path.readlink()}, which does not exist" if path.is_symlink() else ""
+        raise BadFileError(f"missing file{link}", "Correct the path in the datalist, or dataset_dir")
+    if not path.is_file():
+        raise BadFileError("unreadable: a folder or device, not a file", "Correct the path, or unpack the folder")
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -91,62 +153,147 @@ def _bytes(path: Path) -> bytes:
     return raw
 
 
-def _unpacked(raw: bytes, path: Path) -> bytes:
-    zipped = raw[:2] == b"\x1f\x8b"
-    if path.name.endswith(".gz") != zipped:
-        actual = "gzip-compressed" if zipped else "not gzip-compressed"
-        raise BadFileError(f"unreadable: {actual}, against its name", "Rename it, or compress it with gzip")
+def _volume(stream: io.BufferedIOBase, limit: int, sha256: str) -> Volume:
+    """Parse a file of at most ``limit`` bytes, unpacked."""
+    header = _header(stream, limit)
     try:
-        return gzip.decompress(raw) if zipped else raw
-    except EOFError as error:
-        raise BadFileError("truncated: the compressed data end early", COPY_AGAIN) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise BadFileError(f"corrupt: the compressed data are damaged ({error})", COPY_AGAIN) from error
+        dtype, shape, offset = header.get_data_dtype(), header.get_data_shape(), header.get_data_offset()
+        slope, intercept = header.get_slope_inter()
+    except (HeaderDataError, KeyError, ValueError, OverflowError) as error:
+        raise BadFileError(f"unreadable header ({error})", COPY_AGAIN) from error
+    shape = tuple(int(size) for size in shape)
+    _check_type_and_shape(dtype, shape)
+    size = dtype.itemsize * int(np.prod(shape, dtype=object))
+    if offset + size > limit:
+        raise BadFileError(TRUNCATED, COPY_AGAIN)
+    array: np.ndarray = np.ndarray(shape, dtype, _read(stream, offset, size), order="F")
+    excess = _rest(stream)
+    if excess >= size // max(shape[:3]):  # a plane or more: padding at the end is shorter
+        problem = f"{excess} bytes more than its header says: the size or data type in the header is wrong"
+        raise BadFileError(problem, COPY_AGAIN)
+    affine, doubt = _affine(header, array)
+    return Volume(
+        array[..., 0] if shape[3:] == (1,) else array,
+        1.0 if slope is None else slope,
+        0.0 if intercept is None else intercept,
+        Grid(shape[:3], affine),
+        sha256,
+        doubt,
+    )
 
 
-def _header(data: bytes) -> Any:
-    for kind in (nib.Nifti1Header, nib.Nifti2Header):
-        if kind.may_contain_header(data):
-            try:
-                header = kind.from_fileobj(io.BytesIO(data), check=False)
-            except Exception as error:  # nibabel has no common base for what a damaged header provokes
-                raise BadFileError(f"unreadable header ({error})", COPY_AGAIN) from error
-            if header["magic"].item() not in (b"n+1", b"n+2"):
-                raise BadFileError("not a single-file NIfTI: its header belongs to an .img file", CONVERT)
-            return header
-    raise BadFileError("not a NIfTI file", CONVERT)
+def _header(stream: io.BufferedIOBase, limit: int) -> Any:
+    """The header as it stands in the file, unrepaired, of a single-file NIfTI."""
+    start = stream.read(nib.Nifti2Header.sizeof_hdr)
+    kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(start)), None)
+    if kind is None:
+        raise BadFileError("not a NIfTI file", CONVERT)
+    header = kind(start[: kind.sizeof_hdr], check=False)
+    if header["magic"].item() != header.single_magic:
+        raise BadFileError("not a single-file NIfTI: its header belongs to an .img file", CONVERT)
+    if not header["vox_offset"] >= header.single_vox_offset:  # also where it is NaN
+        raise BadFileError(f"unreadable header (voxels begin at byte {header['vox_offset']:g})", COPY_AGAIN)
+    if header["vox_offset"] > limit:
+        raise BadFileError(TRUNCATED, COPY_AGAIN)
+    before_voxels = _read(stream, 0, header.get_data_offset())
+    try:  # once more, with the extensions after the header: nibabel refuses a file for a damaged one
+        return kind.from_fileobj(io.BytesIO(before_voxels), check=False)
+    except Exception as error:  # nibabel has no common base for what a damaged header provokes
+        raise BadFileError(f"unreadable header ({error})", COPY_AGAIN) from error
+
+
+def _read(stream: io.BufferedIOBase, offset: int, size: int) -> bytearray:
+    """``size`` bytes, block by block: no memory for what a header promises and the file does not hold."""
+    stream.seek(offset)
+    data = bytearray()
+    while len(data) < size and (block := stream.read(min(BLOCK, size - len(data)))):
+        data += block
+    if len(data) < size:
+        raise BadFileError(TRUNCATED, COPY_AGAIN)
+    return data
+
+
+def _rest(stream: io.BufferedIOBase) -> int:
+    """Number of bytes to the end, which also checks the sum that gzip keeps there."""
+    count = 0
+    while block := stream.read(BLOCK):
+        count += len(block)
+    return count
 
 
 def _check_type_and_shape(dtype: np.dtype, shape: tuple[int, ...]) -> None:
+    if dtype.itemsize == 0:
+        raise BadFileError("a data type that nibabel cannot read", "Save it as int16 or float32")
     if dtype.kind == "c":
         raise BadFileError(f"complex numbers ({dtype})", "Save magnitude or phase as real numbers")
     if dtype.kind not in "fiu":
         raise BadFileError(f"RGB colours or another compound type ({dtype})", "Save one grey value a voxel")
     if any(size < 1 for size in shape) or not shape:
         raise BadFileError(f"empty volume of shape {shape}", COPY_AGAIN)
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
+    if len(shape) > 4:  # also where the last sizes are 1: MONAI takes them for spatial axes
+        raise BadFileError(f"{len(shape)}D image of shape {shape}", "Save one 3D file for each channel or time point")
     if len(shape) < 3 or min(shape[:3]) == 1:
         raise BadFileError(f"2D image of shape {shape}", "Stack the slices to one volume: ssl3d works on 3D images")
-    if len(shape) > 4:
-        raise BadFileError(f"{len(shape)}D image of shape {shape}", "Save one 3D file for each channel or time point")
 
 
-def _affine(header: Any) -> np.ndarray:
-    remedy = "Write the true voxel sizes (mm) and orientation into the header"
+def _affine(header: Any, array: np.ndarray) -> tuple[np.ndarray, BadFileError | None]:
+    """The affine (4, 4) that MONAI's loader gives, and what is doubtful; repairs the header as nibabel does."""
     pixdim = np.asarray(header["pixdim"][1:4], dtype=float)
-    if not np.all(pixdim > 0):  # also where they are NaN
-        raise BadFileError(f"spacing {pixdim.tolist()} in the header is not positive", remedy)
+    if not np.all((pixdim > 0) & np.isfinite(pixdim)):
+        raise BadFileError(f"spacing {pixdim.tolist()} in the header is not positive", WRITE_AFFINE)
+    unit = {1: "metres", 3: "micrometres"}.get(int(header["xyzt_units"]) & 7)
+    if unit:
+        problem = f"spacing {short(pixdim)} in {unit} says the header, and MONAI takes the numbers for mm"
+        raise BadFileError(problem, "Write affine and voxel sizes in mm, and the unit mm, into the header")
     try:
-        affine = np.asarray(header.get_best_affine(), dtype=float)
+        header.check_fix(logger=SILENT)
+        best = np.asarray(header.get_best_affine(), dtype=float)
+        if not np.isfinite(best).all():
+            raise BadFileError("NaN or Inf in the affine", WRITE_AFFINE)
+        image = (nib.Nifti1Image if header.sizeof_hdr == 348 else nib.Nifti2Image)(array, best, header)
+        affine = np.array(correct_nifti_header_if_necessary(image).affine, dtype=float)
     except (HeaderDataError, ValueError) as error:
-        raise BadFileError(f"unreadable affine ({error})", remedy) from error
-    if not np.isfinite(affine).all():
-        raise BadFileError("NaN or Inf in the affine", remedy)
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        raise BadFileError(f"unreadable header ({error})", WRITE_AFFINE) from error
+    grid = Grid(array.shape[:3], affine)
     low, high = SPACING_RANGE
-    if spacing.min() < low or max(spacing.max(), pixdim.max()) > high:
-        raise BadFileError(f"spacing {spacing.tolist()} mm is outside {low} to {high} mm", remedy)
-    if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
-        raise BadFileError("singular affine: its axes lie in one plane", remedy)
-    return affine
+    if grid.spacing.min() < low or grid.spacing.max() > high:
+        raise BadFileError(f"spacing {short(grid.spacing)} mm is outside {low:g} to {high:g} mm", WRITE_AFFINE)
+    if abs(np.linalg.det(affine[:3, :3] / grid.spacing)) < 1e-3:
+        raise BadFileError("singular affine: its axes lie in one plane", WRITE_AFFINE)
+    if grid.shift(best) > SHIFT:
+        sizes = short(Grid(grid.shape, best).spacing)
+        problem = f"voxel sizes {short(pixdim)} (pixdim) against {sizes} (sform): programs read it differently"
+        raise BadFileError(problem, ONE_AFFINE)
+    return affine, _doubt(header, grid)
+
+
+def _doubt(header: Any, grid: Grid) -> BadFileError | None:
+    """Whether other programs may show the volume in another orientation than MONAI."""
+    axes, codes = grid.axes, (header["sform_code"], header["qform_code"])
+    if not any(codes):
+        return BadFileError(f"no orientation in the header: MONAI takes {axes}, other programs guess else", ONE_AFFINE)
+    if not all(codes):
+        return None
+    try:
+        other = Grid(grid.shape, header.get_qform()).axes
+    except ValueError:
+        other = "nothing valid"
+    if axes == other:
+        return None
+    return BadFileError(f"axes {axes} by its sform, which MONAI takes, and {other} by its qform", ONE_AFFINE)
+
+
+def short(numbers: np.ndarray) -> list[float]:
+    """Numbers rounded for people."""
+    return [float(f"{number:.6g}") for number in numbers]
+
+
+def _count(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a plane and how often each occurs; to count is many times faster than to sort."""
+    whole = plane.dtype.kind in "iu" or (np.isfinite(plane).all() and np.array_equal(plane, np.rint(plane)))
+    low, high = (int(plane.min()), int(plane.max())) if whole else (0, plane.size)
+    if high - low < plane.size and max(-low, high) < 2**53:
+        numbers = np.bincount((plane.astype(np.int64) - low).ravel())
+        values = np.flatnonzero(numbers)
+        return values + low, numbers[values]
+    return np.unique(plane, return_counts=True)

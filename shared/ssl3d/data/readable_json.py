@@ -1,4 +1,4 @@
-"""JSON for people: four spaces, and what fits into one line of 120 columns stands on one line."""
+"""JSON for people: four spaces, one line for what fits into 120 columns, and few for an entry of a list."""
 
 import json
 from typing import Any
@@ -18,8 +18,23 @@ def _text(value: Any, indent: int, used: int) -> str:
         return line
     space = " " * (indent + 4)
     if isinstance(value, list):
-        rows = [space + _text(entry, indent + 4, indent + 4) for entry in value]
+        rows = [space + _entry(entry, indent + 4) for entry in value]
         return "[\n" + ",\n".join(rows) + "\n" + " " * indent + "]"
     keys = [f"{space}{json.dumps(key, ensure_ascii=False)}: " for key in value]
     rows = [key + _text(entry, indent + 4, len(key)) for key, entry in zip(keys, value.values(), strict=True)]
     return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
+
+
+def _entry(value: Any, indent: int) -> str:
+    """An entry of a list; an object, such as a transform, takes as few lines as its members need."""
+    text = _text(value, indent, indent)
+    if not isinstance(value, dict) or "\n" not in text or text.count("\n") != len(value) + 1:
+        return text  # one line already, or with members of several lines
+    lines: list[str] = []
+    for member in text.splitlines()[1:-1]:
+        word = member.strip()
+        if lines and indent + 4 + len(lines[-1]) + 1 + len(word) <= WIDTH:
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+    return "{\n" + "\n".join(" " * (indent + 4) + line for line in lines) + "\n" + " " * indent + "}"

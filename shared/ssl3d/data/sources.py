@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .dicom_cases import list_studies
 from .nifti import EXTENSIONS
 from .splits import SECTIONS, case_name
 
@@ -31,17 +32,22 @@ class Source(NamedTuple):
     sections: dict[str, list[dict[str, Any]]]
 
 
-def read_source(folder: Path, datalist: str | Path | None = None) -> Source:
-    """Read a Decathlon JSON file, or list a folder of NIfTI files.
+def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str | Path | None = None) -> Source:
+    """Read a Decathlon JSON file, or list a folder of NIfTI files or of DICOM files.
 
     Args:
         folder: holds ``dataset.json``, or images in ``imagesTr``, ``images*`` or the folder itself, with labels of the
-            same names in ``labelsTr`` or ``labels*``; nnU-Net's ``case_0000`` files are taken as channels.
+            same names in ``labelsTr`` or ``labels*``; nnU-Net's ``case_0000`` files are taken as channels. Where there
+            are no NIfTI images, DICOM files at any depth below are: the studies are the cases (``list_studies`` says
+            how they are named), the image of each is its folder, its label a NIfTI file in ``labels*``.
         datalist: another JSON file, absolute or relative to ``folder``; paths inside it are relative to ``folder``.
+        cache_dir: where the headers of DICOM files are kept (see ``ssl3d.data.cache_dir``).
 
     Raises:
         FileNotFoundError: ``datalist`` does not exist, or there are no images.
-        ValueError: the JSON file is not valid or an entry lacks its image; a case is listed twice.
+        ValueError: the JSON file is not valid or an entry lacks its image; a case is listed twice; folders do not tell
+            DICOM studies apart.
+        ImportError: there are DICOM files, and pydicom is not installed.
     """
     file = folder / (datalist or "dataset.json")
     if datalist and not file.is_file():
@@ -56,10 +62,10 @@ def read_source(folder: Path, datalist: str | Path | None = None) -> Source:
         if not sections.get("training"):
             raise ValueError(f'{file} lists nothing under "training".')
     else:
-        sections = {"training": list(_list_folder(folder))}
+        sections = {"training": list(_list_folder(folder, cache_dir))}
         if not sections["training"]:
             raise FileNotFoundError(
-                f"No dataset.json and no .nii or .nii.gz images in {folder}, {folder / 'images'} or "
+                f"No dataset.json and no .nii, .nii.gz or DICOM images in {folder}, {folder / 'images'} or "
                 f"{folder / 'imagesTr'}. Put the images there, or give a datalist."
             )
     _name_entries([entry for entries in sections.values() for entry in entries], folder)
@@ -103,15 +109,19 @@ def _images(folder: Path) -> dict[str, Path]:
     return {case_name(file): file for file in files}
 
 
-def _list_folder(folder: Path) -> Iterator[dict[str, Any]]:
+def _list_folder(folder: Path, cache_dir: str | Path | None) -> Iterator[dict[str, Any]]:
     if (folder / "imagesTr").is_dir():
         image_folders = [folder / "imagesTr"]
     else:
         image_folders = sorted(path for path in folder.glob("images*") if path.is_dir()) or [folder]
     for image_folder in image_folders:
-        label_folder = folder / image_folder.name.replace("images", "labels", 1)
-        labels = _images(label_folder) if label_folder.is_dir() and image_folder != folder else {}
+        own = [folder / image_folder.name.replace("images", "labels", 1)]
+        label_folders = [path for path in (own if image_folder != folder else folder.glob("labels*")) if path.is_dir()]
+        labels = {name: file for path in sorted(label_folders) for name, file in _images(path).items()}
         images = _images(image_folder)
+        if not images:
+            for name, path in list_studies(image_folder, cache_dir):
+                yield {"image": str(path), "name": name, **({"label": str(labels[name])} if name in labels else {})}
         cases: dict[str, list[str]] = defaultdict(list)
         by_channel = bool(images) and all(CHANNEL.fullmatch(name) for name in images)
         for name, file in images.items():

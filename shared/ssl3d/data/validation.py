@@ -17,7 +17,7 @@ from .nifti import EXTENSIONS
 
 logger = logging.getLogger(__name__)
 
-CHECKS_VERSION = 1  # raise it when a check changes, so that files are checked anew
+CHECKS_VERSION = 2  # raise it when a check changes, so that files are checked anew
 THREADS = 4  # unzipping and hashing run beside each other; as many volumes are held in memory
 SHOWN = 20
 
@@ -33,7 +33,7 @@ class DataError(ValueError):
         self.faults = list(faults)
         lines = [f"{len(faults)} fault(s) in {total} case(s):", *(f"  {fault}" for fault in faults[:SHOWN])]
         if len(faults) > SHOWN:
-            lines.append(f"  ... and {len(faults) - SHOWN} more")
+            lines.append(f"  ... and {len(faults) - SHOWN} more; `ssl3d doctor FOLDER` shows all of them")
         super().__init__("\n".join([*lines, "Mend the files, or set skip_bad to leave these cases out."]))
 
 
@@ -101,4 +101,4 @@ def _memo_key(item: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         text = identity(label) if isinstance(label, str) and label.endswith(EXTENSIONS) else repr(label)
     except OSError:
         return ""
-    return json.dumps([files, text, settings], sort_keys=True)
+    return json.dumps([files, item.get("series"), text, settings], sort_keys=True)

@@ -3,6 +3,7 @@
 from ..geometry import affine_matrix, warp_affine, warp_flow
 from .appearance import AppearanceAugmentation
 from .block_mask import BlockMask, FillBlocksd, HideBlocksd
+from .loading import LoadVolumed
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .spatial import LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
@@ -13,6 +14,7 @@ __all__ = [
     "BlockMask",
     "FillBlocksd",
     "HideBlocksd",
+    "LoadVolumed",
     "LoggedSpatialPadd",
     "MaskedViews",
     "OnGridOfd",

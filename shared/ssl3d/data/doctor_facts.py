@@ -1,0 +1,163 @@
+"""What one case holds: geometry, intensities, label ids, and what tells a copy. Each file is read once."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import nibabel as nib
+import numpy as np
+
+from .checks import Fault, check_item, missing_label
+from .nifti import BadFileError, Volume
+
+PERCENTILES = (0.5, 1, 50, 99, 99.5)
+SAMPLE = 1_000_000  # voxels of a volume that its percentiles rest on
+
+
+class ImageFacts(NamedTuple):
+    """One image file.
+
+    Attributes:
+        file: its path.
+        sha256: of its bytes.
+        voxels: SHA-256 of its values in RAS order: equal for equal images, however they are stored.
+        channels: of the fourth axis; 1 where there is none.
+        kind: data type, such as ``"int16"``.
+        axes: where the stored axes point, such as ``"LPS"``.
+        size, spacing: voxels and mm, from left to right, back to front, feet to head.
+        percentiles: those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
+    """
+
+    file: str
+    sha256: str
+    voxels: str
+    channels: int
+    kind: str
+    axes: str
+    size: list[int]
+    spacing: list[float]
+    percentiles: list[float]
+
+
+class LabelFacts(NamedTuple):
+    """One label map: path, hash of its voxels as of an image, id -> voxels (empty where its values are no ids)."""
+
+    file: str
+    voxels: str
+    ids: dict[int, int]
+
+
+@dataclass
+class Case:
+    """One case of a data set.
+
+    Attributes:
+        name, section: as the data set lists it.
+        entry: its files and whatever else the data set says of it.
+        images: facts of the image files that are whole.
+        label: facts of its label map; None where there is none.
+        foreground: percentiles 0.5 and 99.5 of the first image where its label is not 0; None where that is nowhere.
+        faults: of its files.
+    """
+
+    name: str
+    section: str
+    entry: Mapping[str, Any]
+    images: list[ImageFacts] = field(default_factory=list)
+    label: LabelFacts | None = None
+    foreground: tuple[float, float] | None = None
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing forbids to train on it."""
+        return not self.broken
+
+    @property
+    def broken(self) -> set[str]:
+        """Its files that have a fatal fault."""
+        return {fault.file for fault in self.faults if fault.fatal}
+
+    @property
+    def files(self) -> list[str]:
+        """Its images."""
+        image = self.entry["image"]
+        return list(image) if isinstance(image, list) else [image]
+
+
+def examine_case(
+    entry: Mapping[str, Any], section: str, *, label_ids: list[int] | None = None, require_label: bool = False
+) -> Case:
+    """Check one entry of a data set and note what its files hold; ``check_item`` explains the arguments."""
+    case = Case(str(entry["name"]), section, entry)
+    images = set(case.files)
+    sample: list[np.ndarray] = []  # of the first image, until its label is there
+
+    def note(file: str, volume: Volume) -> None:
+        if file in images:
+            values = _sampled(volume)
+            case.images.append(_image_facts(file, volume, values))
+            sample[:] = sample or [values]
+        else:
+            case.label = _label_facts(file, volume)
+            labels = _sampled(volume)
+            if sample and sample[0].size == labels.size and np.any(labels > 0):
+                low, high = np.percentile(sample[0][labels > 0], (PERCENTILES[0], PERCENTILES[-1]))
+                case.foreground = (float(low), float(high))
+
+    case.faults += check_item(entry, channels=None, label_ids=label_ids, seen=note)
+    case.images = [image for image in case.images if image.file not in case.broken]
+    if require_label and entry.get("label") is None:
+        case.faults.append(missing_label(case.files[0]))
+    return case
+
+
+def _image_facts(file: str, volume: Volume, values: np.ndarray) -> ImageFacts:
+    axes = nib.io_orientation(volume.grid.affine)[:, 0].astype(int)  # of the world, one for each stored axis
+    size, spacing = [0] * 3, [0.0] * 3
+    for stored, world in enumerate(axes):
+        size[world], spacing[world] = volume.grid.shape[stored], float(volume.grid.spacing[stored])
+    array = volume.array
+    with np.errstate(invalid="ignore"):  # of Inf, which the checks report
+        percentiles = np.percentile(values, PERCENTILES)
+    return ImageFacts(
+        file,
+        volume.sha256,
+        voxel_hash(volume),
+        array.shape[3] if array.ndim == 4 else 1,
+        array.dtype.newbyteorder("=").name,
+        volume.grid.axes,
+        size,
+        spacing,
+        percentiles.tolist(),
+    )
+
+
+def _label_facts(file: str, volume: Volume) -> LabelFacts:
+    try:
+        ids = volume.ids
+    except BadFileError:  # which the checks report
+        ids = {}
+    return LabelFacts(file, voxel_hash(volume), ids)
+
+
+def _sampled(volume: Volume) -> np.ndarray:
+    """Real values of at most ``SAMPLE`` voxels, the same ones in every volume of one shape."""
+    shape = volume.array.shape
+    step = math.ceil(volume.array.size / SAMPLE)
+    while math.gcd(step, math.prod(shape[:2])) > 1:  # or it would hit the same columns in each slice
+        step += 1
+    places = np.arange(0, volume.array.size, step)
+    return volume.scaled(volume.array[np.unravel_index(places, shape, order="F")])
+
+
+def voxel_hash(volume: Volume) -> str:
+    """SHA-256 of shape and values (as float32), axes turned to R, A, S; compression and header do not matter."""
+    array = nib.apply_orientation(volume.array, nib.io_orientation(volume.grid.affine))
+    digest = hashlib.sha256(repr(array.shape).encode())
+    for plane in np.moveaxis(array, 2, 0):
+        with np.errstate(over="ignore"):
+            digest.update(volume.scaled(plane).astype(np.float32).tobytes(order="F"))
+    return digest.hexdigest()

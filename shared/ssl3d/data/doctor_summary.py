@@ -1,0 +1,111 @@
+"""A data set in a few numbers, and the settings of a bundle that follow from them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .doctor_facts import PERCENTILES, Case
+
+FAT, MUSCLE = -100, 40  # HU: a CT, even a crop of one, has voxels below the one and above the other
+WINDOW_RANGE = (-1000, 3000)  # HU
+STRIDE, LARGEST_ROI = 16, 96  # voxels: the compact U-Net's coarsest stride, and a crop that trains on one GPU
+
+
+def is_hounsfield(case: Case) -> bool:
+    """Whether the intensities of a case's first image look like a CT's."""
+    percentiles = case.images[0].percentiles
+    return percentiles[0] < FAT and percentiles[-1] > MUSCLE
+
+
+def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
+    """``cases``, ``images``, ``labels`` and ``window`` of ``examine``'s document.
+
+    Numbers of images are lowest, median and highest over those that are whole. ``window`` (two numbers, HU; None
+    where it is no CT) is the median over cases of percentiles 0.5 and 99.5 within the labels, or of the whole image
+    where there are none.
+    """
+    found = {
+        "total": len(cases),
+        "good": sum(case.good for case in cases),
+        "labelled": sum("label" in case.entry for case in cases),
+        "sections": dict(Counter(case.section for case in cases)),
+    }
+    readable = [case for case in cases if case.images]
+    images: dict[str, Any] = {}
+    window = None
+    if readable:
+        every = [image for case in readable for image in case.images]
+        hounsfield = sum(map(is_hounsfield, readable))
+        images = {
+            "channels": _counts(sum(image.channels for image in case.images) for case in readable),
+            "types": _counts(image.kind for image in every),
+            "axes": _counts(image.axes for image in every),
+            "hounsfield": hounsfield,
+            "size": _spread([image.size for image in every]),
+            "spacing": _spread([image.spacing for image in every]),
+            "percentiles": {"of": list(PERCENTILES), **_spread([image.percentiles for image in every])},
+        }
+        if 2 * hounsfield > len(readable):
+            window = _window([case for case in readable if is_hounsfield(case)])
+    return {"cases": found, "images": images, "labels": _labels(cases, names), "window": window}
+
+
+def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides of a bundle's ``train.json`` for a data set: key -> value.
+
+    ``pixdim`` is the median spacing, ``roi_size`` the median volume at that spacing, rounded down to the network's
+    stride and cut at 96 voxels.
+    """
+    settings: dict[str, Any] = {"dataset_dir": document["folder"]}
+    if document["written"] or document["datalist"]:
+        settings["datalist"] = document["written"] or document["datalist"]
+    images, ids = document["images"], [label["id"] for label in document["labels"]]
+    if images:
+        settings["pixdim"] = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
+        extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
+        sides = (extent / settings["pixdim"] // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
+        settings["roi_size"] = [int(side) for side in sides]
+        channels = int(max(images["channels"], key=images["channels"].get))
+        if channels > 1:
+            settings |= {"cases#channels": channels, "network_def#backbone#in_channels": channels}
+    if ids:
+        settings["cases#label_ids"] = ids
+        if ids == list(range(len(ids))) and any(label["voxels"] for label in document["labels"]):
+            settings |= {"network_def#out_channels": len(ids), "validate#postprocessing#to_onehot": len(ids)}
+            settings["label_names"] = [label["name"] for label in document["labels"][1:]]
+    if not document["written"] and document["cases"]["good"] < document["cases"]["total"]:
+        settings["skip_bad"] = True
+    return settings
+
+
+def _labels(cases: Sequence[Case], names: Mapping[int, str]) -> list[dict[str, Any]]:
+    """One row an id, whether a good map holds it or the data set only names it."""
+    maps = [case.label.ids for case in cases if case.label is not None and case.label.file not in case.broken]
+    classes = [int(label) for case in cases if isinstance(label := case.entry.get("label"), int)]
+    rows = []
+    for number in sorted({*names, *classes, *(number for ids in maps for number in ids)}):
+        name = names.get(number) or ("background" if number == 0 and not classes else f"label {number}")
+        voxels = sum(ids.get(number, 0) for ids in maps)
+        count = sum(number in ids for ids in maps) + classes.count(number)
+        rows.append({"id": number, "name": name, "cases": count, "voxels": voxels})
+    return rows
+
+
+def _window(cases: Sequence[Case]) -> list[int]:
+    labelled = [case.foreground for case in cases if case.foreground is not None]
+    whole = [(case.images[0].percentiles[0], case.images[0].percentiles[-1]) for case in cases]
+    low, high = np.clip(np.median(labelled or whole, axis=0), *WINDOW_RANGE)
+    return [int(10 * np.floor(low / 10)), int(10 * np.ceil(high / 10))]
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return {str(value): count for value, count in Counter(values).most_common()}
+
+
+def _spread(rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+    """Lowest, median and highest of each column of (n, columns)."""
+    table = np.array(rows, dtype=float)
+    found = {"lowest": table.min(0), "median": np.median(table, 0), "highest": table.max(0)}
+    return {name: [float(f"{value:.6g}") for value in values] for name, values in found.items()}
