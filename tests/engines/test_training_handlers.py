@@ -14,6 +14,7 @@ from monai.transforms import (
     Compose,
     NormalizeIntensityd,
     Orientationd,
+    RandCropByLabelClassesd,
     RandSpatialCropd,
     ScaleIntensityRanged,
     ScaleIntensityRangePercentilesd,
@@ -167,4 +168,6 @@ def test_facts_are_read_off_the_transforms():
         (NormalizeIntensityd("image"), {"kind": "z-score"}),
     ):
         assert preprocessing(Compose([*chain, transform, crop])) == common | {"intensity": intensity}
+    balanced = RandCropByLabelClassesd("image", "label", spatial_size=(32, 48, 64), num_classes=2)
+    assert preprocessing(Compose([balanced])) == {"roi_size": [32, 48, 64]}
     assert preprocessing(Compose([])) == {}

@@ -6,6 +6,7 @@ from .content import content_key
 from .datalist import Datalist
 from .draws import DrawDataset, DrawSampler, draw_seed
 from .folders import cache_dir
+from .organs import LabelMap, label_map
 from .pair_list import PairList
 from .pairs import PairDataset
 from .splits import hippocampus_split, labelled_subset, positional_split
@@ -18,6 +19,7 @@ __all__ = [
     "DrawDataset",
     "DrawSampler",
     "Fault",
+    "LabelMap",
     "PairDataset",
     "PairList",
     "PreparedDataset",
@@ -26,6 +28,7 @@ __all__ = [
     "content_key",
     "draw_seed",
     "hippocampus_split",
+    "label_map",
     "labelled_subset",
     "positional_split",
     "synthesize",

@@ -7,6 +7,7 @@ from monai.transforms import (
     Compose,
     NormalizeIntensityd,
     Orientationd,
+    RandCropByLabelClassesd,
     RandSpatialCropd,
     ScaleIntensityRanged,
     ScaleIntensityRangePercentilesd,
@@ -42,6 +43,8 @@ def _facts(step: Callable) -> dict[str, Any]:
         return {"intensity": {"kind": "window", "lower": step.scaler.a_min, "upper": step.scaler.a_max}}
     if isinstance(step, RandSpatialCropd):
         return {"roi_size": [int(side) for side in step.cropper.roi_size]}  # type: ignore[attr-defined]
+    if isinstance(step, RandCropByLabelClassesd):
+        return {"roi_size": [int(side) for side in step.cropper.spatial_size]}
     if isinstance(step, NormalizeIntensityd):
         return {"intensity": {"kind": "z-score"}}
     return {}

@@ -70,7 +70,8 @@ class Publish:
         if missing:
             raise ValueError(
                 f"The preprocessing does not fix {', '.join(sorted(missing))}, which the weights' passport must tell. "
-                "Use Orientationd, Spacingd, RandSpatialCropd, and one of ScaleIntensityRangePercentilesd, "
+                "Use Orientationd, Spacingd, RandSpatialCropd or RandCropByLabelClassesd, and one of "
+                "ScaleIntensityRangePercentilesd, "
                 "ScaleIntensityRanged and NormalizeIntensityd."
             )
 
