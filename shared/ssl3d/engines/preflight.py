@@ -10,6 +10,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from .memory import keep_freed_memory
 from .overrides import unknown_keys
 from .start import backbone_of
 
@@ -23,12 +24,13 @@ def preflight() -> None:
 
     First entry of each ``run`` list, as ``{"_target_": "scripts.engines.preflight"}``. The workflow is found on the
     call stack, since an expression sees the merged config no other way. The engine that the run list names is built
-    here, which is no extra work: the run uses the same object.
+    here, which is no extra work: the run uses the same object. The process keeps the memory that steps free.
 
     Raises:
         PreflightError: with what is wrong and what to do; the error that was met first is its cause. Where the run was
             started by ``python -m monai.bundle`` the program ends with that sentence and no traceback.
     """
+    keep_freed_memory()
     workflow = running_workflow()
     try:
         _check(workflow)

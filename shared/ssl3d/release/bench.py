@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from ..engines import flag
+from ..engines.memory import keep_freed_memory
 
 WARM_UP = 3  # steps before the clock runs; later ones need hardly more memory
 GIB = 2**30
@@ -70,6 +71,7 @@ def bench(
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}.")
+    keep_freed_memory()  # as a training does
     parser = read(Path(bundle), flag(paper))
     parser["device"] = device
     if batch_size is not None:
