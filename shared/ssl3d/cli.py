@@ -21,7 +21,7 @@ def synthesize(
     subjects: int = 8,
     seed: int = 0,
     size: int = 96,
-    contrasts: str | Sequence[str] = "t1n",
+    contrasts: str | Sequence[str] | None = None,
     label_maps: str | None = None,
 ) -> str:
     """Write a data set of synthetic anatomy in Decathlon layout, with landmarks and deformation fields.
@@ -29,12 +29,13 @@ def synthesize(
     Example: ssl3d synthesize brain_mri brains --subjects 20 --contrasts t1n,t2w
 
     Args:
-        kind: brain_mri (whole heads) or hippocampus_mri (1 mm crops around the right hippocampus).
+        kind: brain_mri (whole heads), hippocampus_mri (1 mm crops around the right hippocampus), abdominal_ct (13
+            organs), chest_ct (classes: healthy, two kinds of opacities) or heart_ct (chambers, vessels, coronaries).
         output_dir: new or empty folder, or one with a set of the same settings, which is then reused.
         subjects: how many.
         seed: another seed gives other subjects.
-        size: voxels along an axis of a brain_mri volume, each of 192 / size mm.
-        contrasts: of t1n, t1c, t2w, t2f; comma-separated.
+        size: voxels along an axis; the field of view of a kind does not change with it.
+        contrasts: of brain_mri and hippocampus_mri: t1n (the default), t1c, t2w, t2f; comma-separated.
         label_maps: folder of NIfTI label maps to paint with random contrast (brain_mri only).
 
     Returns:

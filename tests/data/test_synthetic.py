@@ -1,18 +1,28 @@
 import hashlib
 import json
 import sys
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from ssl3d import cli
-from ssl3d.data.synthetic import synthesize, writer
-from ssl3d.data.synthetic.anatomy import LABELS, LANDMARKS
-from ssl3d.data.synthetic.deformation import SMALLEST_JACOBIAN, Deformation
-from ssl3d.data.synthetic.primitives import ellipsoid, tube
-from ssl3d.data.synthetic.subject import head_deformation
+from ssl3d.data.synthetic import KINDS, synthesize, writer
+from ssl3d.data.synthetic.canvas import Canvas
+from ssl3d.data.synthetic.deformation import (
+    SMALLEST_JACOBIAN,
+    Deformation,
+    Expansion,
+    Frame,
+    Shift,
+    interpolate,
+)
+from ssl3d.data.synthetic.head.anatomy import LABELS, LANDMARKS
+from ssl3d.data.synthetic.head.subject import head_deformation
+from ssl3d.data.synthetic.primitives import angle_from_back, ellipsoid, mirrored, outline, smooth_path, tube
 
 SIZE = 48
 
@@ -134,8 +144,34 @@ def test_deformation_and_inverse_are_exact_and_do_not_fold():
 
 
 def test_a_violent_velocity_is_tamed():
-    deformation = Deformation(np.random.default_rng(0), np.eye(3), np.zeros(3), strength=40, smoothness=30)
+    frame = Frame(extent=125, spacing=5)
+    deformation = Deformation(frame, np.random.default_rng(0), np.eye(3), np.zeros(3), strength=40, smoothness=30)
     assert deformation.jacobian.min() >= SMALLEST_JACOBIAN
+
+
+def test_a_frame_lies_where_it_is_put():
+    """A shift moves its place by its offset, an expansion keeps its centre; beyond the frame nothing moves."""
+    frame = Frame(extent=80, spacing=5, centre=(10.0, -20.0, 300.0))
+    near = np.array([[10.0], [-20.0], [300.0]])
+    for local, moved in (
+        ({"shifts": [Shift((10.0, -20.0, 300.0), (4.0, 0.0, 0.0), 30.0)]}, (4.0, 0.0, 0.0)),
+        ({"expansions": [Expansion((10.0, -20.0, 300.0), 1.3, 20.0)]}, (0.0, 0.0, 0.0)),
+    ):
+        deformation = Deformation(
+            frame, np.random.default_rng(0), np.eye(3), np.zeros(3), strength=0, smoothness=40, **local
+        )
+        np.testing.assert_allclose(deformation.to_subject(near) - near, np.array(moved)[:, None], atol=0.3)
+        np.testing.assert_array_equal(deformation.to_template(near + 90), near + 90)
+        assert deformation.jacobian.std() > 0.002
+    larger = np.abs(deformation.to_subject(near + np.array([[8.0], [0.0], [0.0]])) - near)[0, 0]
+    assert 8 * 1.2 < larger < 8 * 1.3
+
+
+def test_a_field_is_read_in_its_frame():
+    frame = Frame(extent=20, spacing=10, centre=(5.0, 0.0, -50.0))
+    ramp = torch.linspace(-15, 25, frame.nodes).view(1, 1, -1, 1, 1).expand(1, 1, *[frame.nodes] * 3)
+    points = np.array([[0.0, 5.0, 24.0, 5.0], [0.0, 3.0, -9.0, 0.0], [-50.0, -41.0, -60.0, 0.0]])
+    np.testing.assert_allclose(interpolate(ramp.double(), points, frame)[0], [0, 5, 24, 0], atol=1e-5)
 
 
 def test_same_seed_same_bytes_and_a_subject_does_not_depend_on_the_others(tmp_path, crops):
@@ -209,15 +245,15 @@ def test_the_same_settings_are_reused_and_others_refused(brains):
 
 def test_two_processes_may_make_one_set(tmp_path, monkeypatch):
     """The slower one finds the set in place when it comes to rename its own."""
-    genuine = writer.hippocampus_subject
+    genuine = KINDS["hippocampus_mri"]
 
     def overtaken(*arguments):
-        monkeypatch.setattr(writer, "hippocampus_subject", genuine)
+        monkeypatch.setitem(KINDS, "hippocampus_mri", genuine)
         monkeypatch.setattr(writer.os, "getpid", lambda: -1)
         synthesize("hippocampus_mri", tmp_path / "set", 1)
-        return genuine(*arguments)
+        return genuine.make(*arguments)
 
-    monkeypatch.setattr(writer, "hippocampus_subject", overtaken)
+    monkeypatch.setitem(KINDS, "hippocampus_mri", replace(genuine, make=overtaken))
     file = synthesize("hippocampus_mri", tmp_path / "set", 1)
     assert content_of(file)["numTraining"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
@@ -237,7 +273,7 @@ def test_a_stopped_run_leaves_nothing_that_looks_complete(tmp_path, monkeypatch)
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ssl3d.data.synthetic.writer.hippocampus_subject", stop)
+    monkeypatch.setitem(KINDS, "hippocampus_mri", replace(KINDS["hippocampus_mri"], make=stop))
     with pytest.raises(KeyboardInterrupt):
         synthesize("hippocampus_mri", tmp_path / "set", 1)
     assert not list(tmp_path.iterdir())
@@ -252,7 +288,9 @@ def test_a_stopped_run_leaves_nothing_that_looks_complete(tmp_path, monkeypatch)
         ({"size": 8}, "size"),
         ({"contrasts": "t1n,t3"}, "t3"),
         ({"contrasts": ()}, "contrasts"),
+        ({"kind": "abdominal_ct", "contrasts": "t1n"}, "t1n"),
         ({"kind": "hippocampus_mri", "label_maps": "."}, "label_maps"),
+        ({"kind": "abdominal_ct", "label_maps": "."}, "label_maps"),
     ],
 )
 def test_bad_arguments_are_named(tmp_path, arguments, named):
@@ -268,6 +306,35 @@ def test_distances_to_primitives():
     np.testing.assert_allclose(capsule, np.linalg.norm(points[1:], axis=0) - 2, atol=1e-4)
     lifted = np.array([[0], [4 * np.cos(0.5)], [4 * np.sin(0.5)]], np.float32)
     assert ellipsoid(lifted, (0, 0, 0), (1, 5, 1), tilt=np.degrees(0.5)) < 0 < ellipsoid(lifted, (0, 0, 0), (1, 5, 1))
+
+
+def test_distances_to_a_trunk():
+    levels = ((-50, 40, -20, 20), (50, 40, -20, 20), (90, 80, -40, 60))
+    points = np.array([[0, 40, -40, 0, 0, 80], [20, 0, 0, -26, 60, 10], [0, 10, -90, 0, 120, 90]], np.float32)
+    np.testing.assert_allclose(outline(points, levels), [0, 0, 0, 6, 0, 0], atol=0.02)
+    np.testing.assert_allclose(angle_from_back(points, levels), [180, 90, 90, 0, 180, 90], atol=1e-3)
+    assert outline(np.zeros((3, 1), np.float32), levels) < -5
+
+
+def test_paths():
+    nodes = ((10, 0, 0, 2), (20, 10, 0, 4), (30, 0, 5, 2))
+    path = smooth_path(nodes, 2)
+    assert np.linalg.norm(np.diff(np.array(path)[:, :3], axis=0), axis=1).max() < 4
+    np.testing.assert_allclose([path[0], path[-1]], [nodes[0], nodes[-1]], atol=1e-6)
+    assert mirrored(nodes)[1] == (-20, 10, 0, 4)
+
+
+def test_a_tube_is_measured_near_it_only():
+    axis = np.arange(-40, 41, 2, dtype=np.float32)
+    canvas = Canvas(np.stack(np.meshgrid(axis, axis, axis, indexing="ij")), 2.0, {"air": np.zeros(1)})
+    nodes = ((-30, -5, 0, 3), (0, 5, 0, 5), (20, 20, 10, 2))
+    distance, box = canvas.tube(nodes, margin=4)
+    exact = tube(canvas.inside(box), nodes)
+    near = exact < 4
+    assert near.sum() > 100
+    np.testing.assert_array_equal(distance[near], exact[near])
+    assert (distance[~near] >= 4).all() and (tube(canvas.points, nodes) < 0).sum() == (distance < 0).sum()
+    assert canvas.tube(((200, 0, 0, 3), (220, 0, 0, 3))) is None
 
 
 def test_command_line(tmp_path, monkeypatch, capsys):

@@ -44,7 +44,7 @@ def _facts(step: Callable) -> dict[str, Any]:
     if isinstance(step, RandSpatialCropd):
         return {"roi_size": [int(side) for side in step.cropper.roi_size]}  # type: ignore[attr-defined]
     if isinstance(step, RandCropByLabelClassesd):
-        return {"roi_size": [int(side) for side in step.cropper.spatial_size]}
+        return {"roi_size": [int(side) for side in step.cropper.spatial_size]}  # type: ignore[union-attr]
     if isinstance(step, NormalizeIntensityd):
         return {"intensity": {"kind": "z-score"}}
     return {}

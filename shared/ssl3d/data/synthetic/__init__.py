@@ -1,5 +1,6 @@
 """Synthetic anatomy with known correspondences, written as a Decathlon data set."""
 
-from .writer import KINDS, synthesize
+from .kinds import KINDS
+from .writer import synthesize
 
 __all__ = ["KINDS", "synthesize"]

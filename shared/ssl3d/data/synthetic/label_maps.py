@@ -12,8 +12,9 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from .appearance import acquire
 from .deformation import Deformation
+from .head.anatomy import FRAME
+from .head.appearance import acquire
 from .subject import Subject, grid_affine, grid_points, smooth_texture, stream
 
 CONTRAST = "random"
@@ -66,7 +67,7 @@ class LabelMaps:
         generator = stream(seed, index, _SHAPE)
         rotation = Rotation.from_euler("xyz", generator.normal(0, 4, 3), degrees=True).as_matrix()
         scale = np.exp(generator.normal(0, 0.03, 3))
-        deformation = Deformation(generator, (rotation / scale).T, np.zeros(3), strength=3.2, smoothness=42.0)
+        deformation = Deformation(FRAME, generator, (rotation / scale).T, np.zeros(3), strength=3.2, smoothness=42.0)
         grid = grid_affine(np.zeros(3), np.full(3, extent / size), np.full(3, size))
         world, axes = grid_points(grid, (size,) * 3)
         template = deformation.to_template(world)

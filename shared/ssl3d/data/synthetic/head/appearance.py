@@ -1,10 +1,7 @@
 """From shapes to intensities: tissue contrast, partial volume, texture, bias field and noise of four MR sequences."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-Box = tuple[slice, slice, slice]
-EVERYWHERE: Box = (slice(None), slice(None), slice(None))
 CONTRASTS = ("t1n", "t1c", "t2w", "t2f")
 MODALITIES = {"t1n": "T1", "t1c": "T1 contrast-enhanced", "t2w": "T2", "t2f": "FLAIR"}
 
@@ -38,56 +35,6 @@ def tissue_signals(generator: np.random.Generator) -> dict[str, np.ndarray]:
         name: (np.asarray(row) * factor).astype(np.float32)
         for (name, row), factor in zip(TISSUES.items(), spread, strict=True)
     }
-
-
-class Canvas:
-    """A label map and its noise-free images, painted solid by solid.
-
-    Args:
-        points: shape ``(3, X, Y, Z)``, template coordinates of the voxels in mm.
-        width: size of a voxel in mm, over which a surface is blended (partial volume).
-        signals: signal of each tissue, shape ``(C,)`` for C images.
-
-    Attributes:
-        points: as above.
-        labels: shape ``(X, Y, Z)``, uint8, zero at first.
-        images: shape ``(C, X, Y, Z)``, float32, air at first.
-    """
-
-    def __init__(self, points: np.ndarray, width: float, signals: dict[str, np.ndarray]) -> None:
-        self.points, self._width, self._signals = points, np.float32(width), signals
-        self.labels = np.zeros(points.shape[1:], np.uint8)
-        self.images = np.zeros((len(signals["air"]), *points.shape[1:]), np.float32)
-        self.images += signals["air"][:, None, None, None]
-        # Range of each template coordinate within each slab of voxels: finds the voxels that a small solid can touch.
-        self._ranges = [
-            (points.min(axis=others), points.max(axis=others))  # each (3, slabs)
-            for others in ((2, 3), (1, 3), (1, 2))
-        ]
-
-    def box(self, low: ArrayLike, high: ArrayLike) -> Box | None:
-        """Slices of the voxels that may lie between two corners of the template (mm), or None if there are none."""
-        lowest, highest = np.asarray(low)[:, None] - 2 * self._width, np.asarray(high)[:, None] + 2 * self._width
-        slices = []
-        for smallest, largest in self._ranges:
-            touched = np.flatnonzero(((largest >= lowest) & (smallest <= highest)).all(axis=0))
-            if not len(touched):
-                return None
-            slices.append(slice(int(touched[0]), int(touched[-1]) + 1))
-        return slices[0], slices[1], slices[2]
-
-    def inside(self, box: Box) -> np.ndarray:
-        """Template coordinates of the voxels of a box, shape ``(3, x, y, z)``."""
-        index = (slice(None), *box)
-        return self.points[index]
-
-    def paint(self, distance: np.ndarray, tissue: str, label: int, box: Box = EVERYWHERE) -> None:
-        """Cover what was painted before where the signed ``distance`` (mm, shape of the box) is negative."""
-        cover = np.clip(0.5 - distance / self._width, 0, 1)
-        for image, signal in zip(self.images, self._signals[tissue], strict=True):
-            part = image[box]
-            part += cover * (signal - part)
-        self.labels[box][distance < 0] = label
 
 
 def acquire(

@@ -9,11 +9,15 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from ..canvas import Box, Canvas
+from ..deformation import interpolate
+from ..primitives import Node, Vector, ellipsoid, smooth_intersection, smooth_union, tube
 from .anatomy import (
     ANTERIOR_END,
     BRAIN_STEM,
     CAUDATE,
     CHOROID,
+    FRAME,
     FRONTAL_TO_OCCIPITAL_HORN,
     HIPPOCAMPAL_AXIS,
     HIPPOCAMPUS,
@@ -24,9 +28,6 @@ from .anatomy import (
     TEMPORAL_HORN,
     TEMPORAL_LOBE,
 )
-from .appearance import Box, Canvas
-from .deformation import EXTENT, interpolate
-from .primitives import Node, Vector, ellipsoid, smooth_intersection, smooth_union, tube
 
 
 def paint_head(canvas: Canvas) -> None:
@@ -98,7 +99,7 @@ def _paint_cerebrum(canvas: Canvas, cerebrum: np.ndarray) -> None:
     core = ellipsoid(points, (0, -10, 6), (31, 43, 27), tilt=-8)
     beyond = np.maximum(depth - 18, 0)
     shield = np.maximum(7 - core, 0) + np.maximum(6 - tube(mirrored, HIPPOCAMPAL_AXIS), 0)
-    sheet = interpolate(_folds(), points)[0]
+    sheet = interpolate(_folds(), points, FRAME)[0]
     fold = np.sqrt(sheet * sheet + beyond * beyond + shield * shield) - 0.35 - np.exp(-np.maximum(depth, 0) / 4)
     midline = np.sqrt(np.square(np.maximum(mirrored[0] - 0.5, 0)) + np.square(np.maximum(1 - core, 0)))
     slope = mirrored[2] + 7 - 0.30 * (-points[1])
@@ -116,7 +117,7 @@ def _paint_cerebrum(canvas: Canvas, cerebrum: np.ndarray) -> None:
 def _folds() -> torch.Tensor:
     """Signed distance, in mm, to the sheets that the cortex folds along; ``(1, 1, N, N, N)``, the same for everyone."""
     nodes = 101
-    spacing = 2 * EXTENT / (nodes - 1)
+    spacing = 2 * FRAME.extent / (nodes - 1)
     noise = np.random.default_rng(20).standard_normal((nodes,) * 3, dtype=np.float32)
     band = ndimage.gaussian_filter(noise, 4.4 / spacing)
     band -= ndimage.gaussian_filter(noise, 7.0 / spacing)

@@ -4,9 +4,9 @@ Millimetres, RAS, in the proportions of the MNI template (origin at the anterior
 share one shape. A solid is a chain of nodes (x, y, z, radius).
 """
 
-from dataclasses import dataclass
-
-from .primitives import Node, Vector
+from ..deformation import Frame
+from ..primitives import Node
+from ..subject import Landmark
 
 LABELS = (
     "background",
@@ -29,6 +29,7 @@ LABELS = (
 ID = {name: index for index, name in enumerate(LABELS)}
 CENTRE = (0.0, -17.0, -9.0)  # of the field of view
 HEAD_SCALE = 0.93  # size of a mean head over that of the template
+FRAME = Frame(extent=125.0, spacing=5.0)
 
 HIPPOCAMPUS: tuple[Node, ...] = (
     (17.5, -9.5, -19.5, 4.2),
@@ -83,15 +84,6 @@ TEMPORAL_LOBE: tuple[Node, ...] = (
     (34.0, -72.0, 2.0, 20.0),
 )
 MEDIAL_TEMPORAL: tuple[Node, ...] = ((25.0, 2.0, -24.0, 11.0), (28.0, -20.0, -20.0, 13.0), (24.0, -42.0, -6.0, 12.0))
-
-
-@dataclass(frozen=True)
-class Landmark:
-    """A named point of the template: position in mm and the label that it lies in."""
-
-    name: str
-    point: Vector
-    label: str
 
 
 _PAIRED = (

@@ -1,0 +1,1 @@
+"""The head: ``brain_mri`` and ``hippocampus_mri``."""

@@ -1,0 +1,1 @@
+"""The torso: one template for the CT kinds, of which each paints the part in its field of view."""
