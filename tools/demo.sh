@@ -13,7 +13,7 @@ export OMP_NUM_THREADS=1 # two processes at a time, one core each
 
 started=$SECONDS
 step() { echo "== $1 ($((SECONDS - started)) s so far)"; }
-echo "ssl3d demo (mechanics only: synthetic), five to eight minutes on two cores"
+echo "ssl3d demo (mechanics only: synthetic), three to five minutes on two cores"
 
 step "synthetic scans"
 "$PYTHON" -W ignore -m ssl3d.cli synthesize hippocampus_mri "$output/scans" --subjects 32
