@@ -13,7 +13,7 @@ from pathlib import Path
 from . import folders
 from .content import identity
 from .dicom_headers import Header, read_headers
-from .dicom_series import LABELS, NIFTI_LABELS, group_series
+from .dicom_series import LABELS, NIFTI_LABELS, group_series, indented
 from .dicom_volume import find_volume
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[tupl
     for place in sorted({Path(header.path).parent for header in damaged}):
         if not any(case == place or case in place.parents for _, case in cases):
             cases.append(("_".join(place.relative_to(folder).parts) or folder.name, place))
-    text = "".join(f"\n    {line}" for line in left_out)
+    text = indented(left_out)
     if left_out and not cases:
         labels_only = all(header.kind in LABELS for headers in studies.values() for header in headers)
         remedy = f"\n{NIFTI_LABELS}." if labels_only else ""
@@ -74,11 +74,10 @@ def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[tuple[
         if level is None and len(parts) > 1:
             mixed = [studies[study] for study, other in parts.items() if other[: len(own)] == own]
             listed = [series.describe() for headers in mixed for series in group_series(headers)]
-            more = f"\n    and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
             raise ValueError(
                 f"The files of several studies lie in {folder.joinpath(*own)}, so that folders do not tell them apart:"
-                + "".join(f"\n    {line}" for line in listed[:SHOWN])
-                + f"{more}\nPut each study into a folder of its own, or list the cases in a JSON file, each with "
+                + indented(listed, SHOWN)
+                + "\nPut each study into a folder of its own, or list the cases in a JSON file, each with "
                 '"name", "image" (the folder) and "series" (the SeriesInstanceUID).'
             )
         cases.append(("_".join(own[:level]) or folder.name, folder.joinpath(*own[:level])))

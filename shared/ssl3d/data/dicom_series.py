@@ -169,4 +169,10 @@ def _is_localizer(header: Header) -> bool:
 
 
 def _lines(series: Iterable[Series]) -> str:
-    return "".join(f"\n    {one.describe()}{f': {one.excluded}' if one.excluded else ''}" for one in series)
+    return indented([f"{one.describe()}{f': {one.excluded}' if one.excluded else ''}" for one in series])
+
+
+def indented(lines: Sequence[str], most: int | None = None) -> str:
+    """Lines of a message below its first, with the number of those beyond ``most``."""
+    left = 0 if most is None else max(0, len(lines) - most)
+    return "".join(f"\n    {line}" for line in [*lines[:most], *([f"and {left} more"] if left else [])])

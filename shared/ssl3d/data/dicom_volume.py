@@ -12,7 +12,7 @@ import numpy as np
 
 from .content import combined_key
 from .dicom_headers import Header, import_pydicom, read_headers
-from .dicom_series import IMAGES, choose_series
+from .dicom_series import IMAGES, choose_series, indented
 from .nifti import COPY_AGAIN, SPACING_RANGE, BadFileError, Grid, Volume
 
 OFF_GRID = 0.25  # of a voxel's shortest side: how far a slice may lie from its place in a regular grid
@@ -69,9 +69,8 @@ def find_volume(
     places = {os.path.dirname(header.path) for header in chosen}
     near = [path for path in damaged if not chosen or os.path.dirname(path) in places]
     if near:
-        listed = "".join(f"\n    {os.path.realpath(path)}: {damaged[path]}" for path in near[:NAMED])
-        more = f"\n    and {len(near) - NAMED} more" if len(near) > NAMED else ""
-        raise BadFileError(f"{len(near)} damaged file(s):{listed}{more}", f"{COPY_AGAIN}, or remove them")
+        listed = indented([f"{os.path.realpath(path)}: {damaged[path]}" for path in near], NAMED)
+        raise BadFileError(f"{len(near)} damaged file(s):{listed}", f"{COPY_AGAIN}, or remove them")
     return stack(chosen)
 
 

@@ -1,12 +1,13 @@
 """One synthetic subject as it is written, and what all kinds share in making one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
 from scipy import ndimage
 
+from .deformation import Deformation
 from .primitives import Vector
 
 
@@ -38,6 +39,15 @@ class Subject:
     affine: np.ndarray
     landmarks: Mapping[str, tuple[np.ndarray, int]]
     category: int | None = None
+
+
+def placed(
+    landmarks: Iterable[Landmark], ids: Mapping[str, int], deformation: Deformation
+) -> dict[str, tuple[np.ndarray, int]]:
+    """The landmarks of a template in the world of a subject, in the form of ``Subject.landmarks``."""
+    marks = list(landmarks)
+    points = deformation.to_subject(np.array([mark.point for mark in marks]).T).T
+    return {mark.name: (point, ids[mark.label]) for mark, point in zip(marks, points, strict=True)}
 
 
 def stream(seed: int, index: int, *purpose: int) -> np.random.Generator:

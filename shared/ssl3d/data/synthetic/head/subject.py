@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from ..canvas import Canvas
 from ..deformation import Deformation, Expansion
-from ..subject import Subject, grid_affine, grid_points, reoriented, smooth_texture, stream
+from ..subject import Subject, grid_affine, grid_points, placed, reoriented, smooth_texture, stream
 from .anatomy import CENTRE, FRAME, HEAD_SCALE, HIPPOCAMPUS, ID, LABELS, LANDMARKS
 from .appearance import CONTRASTS, acquire, tissue_signals
 from .painting import paint_head
@@ -100,7 +100,5 @@ def _render(
         name: acquire(image, texture, positions, stream(seed, index, _ACQUISITION, number))
         for name, number, image in zip(contrasts, chosen, canvas.images, strict=True)
     }
-    points = deformation.to_subject(np.array([mark.point for mark in LANDMARKS]).T).T
-    landmarks = {mark.name: (point, ID[mark.label]) for mark, point in zip(LANDMARKS, points, strict=True)}
     field = np.moveaxis(template - world, 0, -1)
-    return Subject(images, canvas.labels, field, affine, landmarks)
+    return Subject(images, canvas.labels, field, affine, placed(LANDMARKS, ID, deformation))

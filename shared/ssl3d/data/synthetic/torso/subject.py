@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from ..canvas import Canvas
 from ..deformation import Deformation, Expansion, Frame, Shift
-from ..subject import Subject, grid_affine, grid_points, reoriented, smooth_texture, stream
+from ..subject import Subject, grid_affine, grid_points, placed, reoriented, smooth_texture, stream
 from .abdomen_painting import paint_abdomen
 from .chest_anatomy import CLASSES
 from .chest_painting import draw_finding, paint_chest
@@ -99,6 +99,5 @@ def _render(
     texture = smooth_texture(stream(seed, index, _TISSUE, 1), shape, spacing)
     depth = np.clip(-skin(template) / 100, 0, 1)
     image = scan(hu, texture, depth, spacing, stream(seed, index, _ACQUISITION))
-    points = deformation.to_subject(np.array([mark.point for mark in view.landmarks]).T).T
-    landmarks = {mark.name: (point, view.ids[mark.label]) for mark, point in zip(view.landmarks, points, strict=True)}
+    landmarks = placed(view.landmarks, view.ids, deformation)
     return Subject({"ct": image}, canvas.labels, np.moveaxis(template - world, 0, -1), affine, landmarks)
