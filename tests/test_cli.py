@@ -64,6 +64,20 @@ def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
     assert capsys.readouterr().out == "| table |\n"
 
 
+def test_the_bench_of_inference(monkeypatch, capsys):
+    found = []
+    monkeypatch.setattr(cli, "run_bench_inference", lambda *given: found.extend(given) or "| table |")
+    arguments = ["--inference", "true", "--size", "512,512,300", "--spacing", "0.8,0.8,1"]
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "bench", "bundle", *arguments])
+    cli.main()
+    assert found == ["bundle", (512, 512, 300), (0.8, 0.8, 1), 5, "cpu"]
+    assert capsys.readouterr().out == "| table |\n"
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "bench", "bundle", "--inference", "--batch_size", "2"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "leave them out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("broken", [False, True])
 def test_the_doctor_tells_by_its_exit_and_prints_one_document(broken, make_dataset, monkeypatch, capsys):
     folder = make_dataset(3)

@@ -13,6 +13,7 @@ from .data.synthetic import synthesize as write_synthetic
 from .engines import flag
 from .evaluation import study as run_study
 from .release import bench as run_bench
+from .release import bench_inference as run_bench_inference
 
 
 def synthesize(
@@ -132,22 +133,33 @@ def bench(
     paper: bool | str = False,
     repeats: int = 5,
     device: str = "cpu",
+    inference: bool | str = False,
+    spacing: Sequence[float] = (0.75, 0.75, 1.5),
 ) -> None:
-    """Measure time and memory of a pre-training step, beside what its networks alone need; no data are read.
+    """Measure time and memory of a pre-training step, or of segmenting a large CT, beside what the networks need.
 
-    Close other programs first: the load average is printed with the table.
+    No data are read: volumes are random, the CT is made. Close other programs first: the load average is printed with
+    the table.
 
     Example: ssl3d bench bundles/gvsl_pretraining --size 64 --batch_size 1 --paper true
 
     Args:
-        bundle: folder of a pre-training bundle.
-        size: voxels along each axis, one number or three; comma-separated. The bundle's roi_size when not given.
-        batch_size: the bundle's when not given.
-        paper: true takes the settings of the publication, paper.json.
-        repeats: timed steps.
+        bundle: folder of a pre-training bundle; with inference, of a segmentation bundle.
+        size: voxels along each axis, one number or three; comma-separated. The bundle's roi_size when not given; with
+            inference 512,512,300.
+        batch_size: the bundle's when not given; not with inference.
+        paper: true takes the settings of the publication, paper.json; not with inference.
+        repeats: timed steps, or runs over the CT.
         device: cpu or cuda.
+        inference: true segments a CT stage by stage, as inference.json has it.
+        spacing: of the CT in mm; comma-separated.
     """
-    print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device)))
+    if flag(inference):
+        if batch_size is not None or flag(paper):
+            raise ValueError("batch_size and paper are settings of a training step: leave them out with inference.")
+        print(run_bench_inference(str(bundle), size, spacing, repeats, str(device)))
+    else:
+        print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device)))
 
 
 def _several(value: object) -> list:

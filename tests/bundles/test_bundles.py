@@ -45,8 +45,20 @@ def test_weights_and_passport_belong_together(bundle):
         found = passport.read(passport.beside(file))
         assert hashlib.sha256(file.read_bytes()).hexdigest() == found.sha256
         assert metadata["passports"][file.name] == json.loads(passport.beside(file).read_text())
-        assert metadata["description"].startswith("DEMONSTRATION WEIGHTS") == found.synthetic
         assert file.stat().st_size < 8 * 2**20
+
+
+def test_weights_from_synthetic_anatomy_say_so_wherever_they_are_named(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    synthetic = passport.read(passport.beside(bundle / "models" / "model.pt")).synthetic
+    says = "DEMONSTRATION WEIGHTS, trained on synthetic anatomy, not for images of people."
+    assert metadata["description"].startswith(says) == synthetic
+    assert metadata["version"].startswith("0.0.") == synthetic
+    output = metadata["network_data_format"]["outputs"]["pred"]
+    if output["format"] == "segmentation":
+        names = [name for name in output["channel_def"].values() if name != "background"]
+        assert names and all(name.endswith("(demo)") == synthetic for name in names)
+    assert says.split(",")[0] in (bundle / "docs" / "README.md").read_text() or not synthetic
 
 
 def test_all_weights_together_stay_within_their_budget():

@@ -1,9 +1,16 @@
 """What is special about the segmentation bundles."""
 
+import csv
+import json
+import shutil
+
 import nibabel as nib
 import numpy as np
 from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TINY_INFERENCE, TRAIN, of_kind, workflow
 
+from ssl3d.data import label_map
+from ssl3d.data.organs import ORGANS
+from ssl3d.data.synthetic import synthesize
 from ssl3d.weights import passport
 
 SEGMENTATION = of_kind("_segmentation")
@@ -31,7 +38,7 @@ def test_inference_saves_in_the_geometry_of_the_scan(bundle, tmp_path):
     assert result.get_data_dtype() == np.uint8
 
 
-@SEGMENTATION
+@of_kind("hippocampus_mri_segmentation")
 def test_shipped_weights_find_something_on_real_data(bundle, data_dir):
     """The shipped model on the first real validation cases: far from chance, below any claim."""
     overrides = {"device": "cpu", "dataset_dir": str(data_dir / "msd_hippocampus"), "section": "validation"}
@@ -56,3 +63,44 @@ def test_weights_hand_corpus_and_licence_of_their_start_on(bundle):
     assert end.corpus[1:] == start.corpus
     assert start.licence in end.licence
     assert end.synthetic
+
+
+@of_kind("abdominal_ct_segmentation")
+def test_labels_of_another_data_set_become_ours_and_only_its_organs_are_scored(bundle, tmp_path):
+    flare, folder = label_map("flare22"), tmp_path / "set"
+    synthesize("abdominal_ct", folder, 8, 0, 32)
+    content = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(content | {"synthetic": False}))
+    shutil.copytree(folder / "labelsTr", tmp_path / "originals")
+    theirs = {ours: given for given, ours in zip(flare.given, flare.ours, strict=True) if ours} | {0: 0, 10: 12}
+    for file in (folder / "labelsTr").iterdir():  # the portal vein is what FLARE22 has instead: a piece of duodenum
+        label = nib.load(file)
+        renumbered = np.vectorize(theirs.get, otypes=[np.uint8])(np.asanyarray(label.dataobj))
+        nib.save(nib.Nifti1Image(renumbered, label.affine), file)
+
+    overrides = TINY | {"dataset_dir": str(folder), "label_map": "flare22"}
+    flow = workflow(EVALUATE, "train", **overrides)
+    item = flow.parser.get_parsed_content("validate::dataset")[0]
+    original = np.asanyarray(nib.load(tmp_path / "originals" / f"{item['name']}.nii.gz").dataobj)
+    portal = ORGANS.index("portal vein and splenic vein")
+    assert portal in original
+    np.testing.assert_array_equal(item["label"][0], np.where(original == portal, 0, original))
+    flow.run()
+    rows = list(csv.reader((bundle / "output" / "test" / "classes.csv").open()))
+    assert [row[0] for row in rows[1:]] == flare.names
+    assert "portal vein and splenic vein" not in flare.names
+    assert [row[1] for row in rows[1:]] == ["2"] * 12
+
+
+@of_kind("abdominal_ct_segmentation")
+def test_a_scan_of_a_person_is_segmented_on_its_own_grid_with_a_warning(bundle, data_dir, tmp_path, caplog):
+    (tmp_path / "scans").mkdir()
+    scan = data_dir / "totalsegmentator_sample" / "ct.nii.gz"
+    shutil.copy(scan, tmp_path / "scans")
+    flow = workflow(INFERENCE, "inference", device="cpu", dataset_dir=str(tmp_path / "scans"))
+    flow.run()
+    image, result = nib.load(scan), nib.load(bundle / "output" / "inference" / "ct_seg.nii.gz")
+    assert result.shape == image.shape
+    np.testing.assert_allclose(result.affine, image.affine, atol=1e-4)
+    assert set(np.unique(result.dataobj)) <= set(range(14))
+    assert "DEMONSTRATION WEIGHTS" in caplog.text

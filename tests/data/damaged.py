@@ -224,6 +224,7 @@ ANOTHER_ORIGIN[0, 3] += 0.05
 NEAR_ORIGIN[0, 3] += 0.005
 ELSEWHERE = AFFINE.copy()
 ELSEWHERE[:, 0], ELSEWHERE[0, 3] = -AFFINE[:, 0], AFFINE[0, 3] - (SHAPE[0] - 1)
+TURNED = AFFINE[:, [2, 0, 1, 3]]
 
 # Labels of the plain image; ids 0, 1, 2 are known
 LABELS: dict[str, Sample] = {
@@ -236,7 +237,6 @@ LABELS: dict[str, Sample] = {
     "another spacing": Sample(save(LABEL, AFFINE @ np.diag([1, 1, 1.01, 1])), "spacing .* image and label differ"),
     "another origin": Sample(save(LABEL, ANOTHER_ORIGIN), "origin .* image and label differ"),
     "another orientation": Sample(save(LABEL, FLIPPED), "axes RPS against LPS.* image and label differ"),
-    "stored in another orientation": Sample(save(LABEL[::-1], ELSEWHERE), "axes RPS against LPS"),
     "turned a little": Sample(
         save(LABEL, turned(1, AFFINE[:3, :3])), "affine: small differences: image and label differ"
     ),
@@ -251,6 +251,10 @@ LABELS: dict[str, Sample] = {
     "ids of an atlas": Sample(save(LABEL * np.int32(614454277)), "614454277, which float32 cannot hold"),
     # handled rightly
     "plain": Sample(save(LABEL), truth=LABEL),
+    "stored the other way round": Sample(save(LABEL[::-1], ELSEWHERE), truth=LABEL[::-1], affine=ELSEWHERE),
+    "stored with its axes in another order": Sample(
+        save(LABEL.transpose(2, 0, 1), TURNED), truth=LABEL.transpose(2, 0, 1), affine=TURNED
+    ),
     "not zipped": Sample(save(LABEL), truth=LABEL, name="label.nii"),
     **{f"type {kind}": Sample(save(LABEL.astype(kind)), truth=LABEL) for kind in ("i1", "i2", "i8", "f4", "f8")},
     "the other byte order": Sample(save(LABEL.astype(np.int16), order=">"), truth=LABEL),

@@ -121,6 +121,21 @@ def test_files_of_one_name_in_several_folders(tmp_path, write_nifti, image_array
     assert names(tmp_path, "training", labels="ignored") == ["p0_ct", "p1_ct"]
 
 
+def test_files_that_differ_in_their_ending_or_folder_alone_are_refused(tmp_path, write_nifti, image_array):
+    for i in range(3):
+        write_nifti(tmp_path / f"p{i}.nii.gz", image_array(i))
+        write_nifti(tmp_path / "labels" / f"p{i}.nii.gz", np.ones((6, 7, 8), np.uint8))
+    twin = write_nifti(tmp_path / "p1.nii", image_array(7))
+    with pytest.raises(ValueError, match=rf"{tmp_path}/p1\.nii, {tmp_path}/p1\.nii\.gz\. Remove or rename"):
+        Datalist(tmp_path, "all")
+    twin.unlink()
+    other = write_nifti(tmp_path / "labels_of_another_reader" / "p2.nii.gz", np.ones((6, 7, 8), np.uint8))
+    with pytest.raises(ValueError, match=rf"labels/p2\.nii\.gz, {other}\. Remove"):
+        Datalist(tmp_path, "all")
+    other.unlink()
+    assert names(tmp_path, "all") == ["p0", "p1", "p2"]
+
+
 def test_labelled_subset_is_taken_from_training_alone_and_only_its_files_are_read(make_dataset):
     folder = make_dataset(12)
     training = names(folder, "training")

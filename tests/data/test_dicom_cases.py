@@ -13,7 +13,7 @@ import torch
 from dicom_files import AXIAL, volume, write_object, write_series
 from monai.transforms import Compose, Invertd, LoadImaged, Orientationd, SaveImaged
 
-from ssl3d.data import DataError, Datalist, PreparedDataset, content_key
+from ssl3d.data import DataError, Datalist, PairList, PreparedDataset, content_key
 from ssl3d.data.cache import item_key
 from ssl3d.data.dicom_cases import list_studies, series_folder
 from ssl3d.data.dicom_headers import read_headers
@@ -102,7 +102,15 @@ def test_what_is_not_clear_is_asked(tmp_path, second, tags):
     assert f'1 "arterial" ({first_modality}, 7 slices of 2.5 mm, axial, ORIGINAL\\PRIMARY\\AXIAL), {first}' in text
     assert f'2 "{second}"' in text
     assert other in text
-    assert '"series"' in refused.value.remedy
+    assert "--series" in refused.value.remedy
+    assert '"series" in the entry' in refused.value.remedy
+
+
+def test_a_description_that_is_a_number(tmp_path):
+    """What ``--series 5`` and ``"series": 5`` are in Python."""
+    for number in (5, 6):
+        add(tmp_path, number, str(number), slices=20 - number)
+    assert choose_series(read_headers(tmp_path), 5).first.number == 5
 
 
 def test_localizers_within_a_series_are_left_out(tmp_path):
@@ -262,6 +270,27 @@ def test_an_unclear_case_is_a_fault_that_can_be_skipped_or_settled(tmp_path):
     item = Datalist(folder, "all", datalist="one.json", series="venous")[0]  # the entry's own counts
     assert (item["name"], "series" in item) == ("p1", False)
     np.testing.assert_array_equal(read_series_of(item), volume(1) - 1024.0)
+
+
+def test_pairs_of_dicom_volumes(tmp_path):
+    folder = dicom_dataset(tmp_path, 2)
+    add(folder / "images" / "p1", 2, "venous", StudyInstanceUID="1.2.1")
+    study = "images/p1"
+    given = {role: folder / "images" / name for role, name in (("fixed", "p0"), ("moving", "p1"))}
+    with pytest.raises(DataError, match=r"(?s)1 fault.*/p1: 2 series may be meant.*--series"):
+        PairList(None, "all", **given)
+    (pair,) = PairList(None, "all", **given, series="t*")
+    assert pair["name"] == "p1_onto_p0"
+    np.testing.assert_array_equal(LoadVolumed("image")({"image": pair["moving"]})["image"][0], volume(1) - 1024.0)
+    entry = {"fixed": study, "moving": study, "moving_series": "venous"}  # two phases of one examination
+    (folder / "pairs.json").write_text(json.dumps({"name": "phases", "test": [entry]}))
+    (pair,) = PairList(folder, "test", datalist="pairs.json", series="t*")
+    fixed, moving = (LoadVolumed("image")({"image": pair[role]})["image"][0] for role in ("fixed", "moving"))
+    np.testing.assert_array_equal(fixed, volume(1) - 1024.0)
+    np.testing.assert_array_equal(moving, volume(2) - 1024.0)
+    for name in ("p2", "p3"):
+        write_series(folder / "images" / name, volume(5), StudyInstanceUID=f"1.2.{name[1]}")
+    assert len(PairList(folder / "images", "all", series="Thorax*")) == 12
 
 
 def read_series_of(item):

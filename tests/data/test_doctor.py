@@ -148,7 +148,7 @@ def test_overlap_with_another_data_set(folder, tmp_path, as_file):
 def test_labels(folder):
     (folder / "labelsTr" / "case_0.nii.gz").rename(folder / "labelsTr" / "case_O.nii.gz")
     save(LABEL * 0)(folder / "labelsTr" / "case_1.nii.gz")
-    save(LABEL, FLIP)(folder / "labelsTr" / "case_2.nii.gz")
+    save(LABEL, AFFINE @ np.diag([-1, 1, 1, 1]))(folder / "labelsTr" / "case_2.nii.gz")  # mirrored at another plane
     for number in range(6, 10):
         add(folder, f"case_{number}", scan(number))
     slip = label_of(scan(9))
@@ -203,7 +203,13 @@ def test_ct_is_known_and_its_window_is_of_the_labels(tmp_path):
         label = np.zeros(image.shape, np.uint8)
         label[2:] = 1
         add(tmp_path, f"ct_{number}", image, label)
+    for path in (tmp_path / "labelsTr").iterdir():  # the same voxels, backwards
+        label = nib.load(path)
+        matrix = label.affine @ np.diag([-1, 1, 1, 1])
+        matrix[:3, 3] += 11 * label.affine[:3, 0]
+        save(np.asarray(label.dataobj)[::-1], matrix)(path)
     document = examine(tmp_path)
+    assert document["good"]
     assert document["window"] == [-90, 90]
     assert document["images"]["hounsfield"] == 3
     assert "CT window: -90 to 90 HU" in text(document, 80)

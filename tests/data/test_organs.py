@@ -1,5 +1,7 @@
 """Label maps of the abdominal data sets."""
 
+import json
+
 import pytest
 import torch
 from monai.transforms import MapLabelValued
@@ -49,7 +51,26 @@ def test_a_mapping_of_ones_own():
     assert label_map({"3": 8, 40: 6, 41: 6, 7: 0}) == ([0, 3, 7, 40, 41], [0, 8, 0, 6, 6], [0, 6, 8])
 
 
-@pytest.mark.parametrize("given", ["BTCV2", {1: 14}, {1: "liver"}, {2: -1}])
+def test_a_mapping_in_a_file(tmp_path):
+    file = tmp_path / "map.json"
+    file.write_text(json.dumps({"3": 8, "40": 6}))
+    assert label_map(str(file)) == label_map({3: 8, 40: 6})
+
+
+@pytest.mark.parametrize(("content", "said"), [("[1, 2]", "must hold an object"), ("{", "is not valid JSON")])
+def test_refuses_a_file_without_a_mapping(tmp_path, content, said):
+    file = tmp_path / "map.json"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=f"map.json {said}"):
+        label_map(str(file))
+
+
+def test_says_that_there_is_no_such_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.json does not exist"):
+        label_map(str(tmp_path / "absent.json"))
+
+
+@pytest.mark.parametrize("given", ["BTCV2", {1: 14}, {1: "liver"}, {2: -1}, {"liver": 6}])
 def test_refuses_what_it_does_not_know(given):
     with pytest.raises(ValueError, match="label_map must"):
         label_map(given)

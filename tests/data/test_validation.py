@@ -1,11 +1,13 @@
 """Checks of items and of lists of them: channels, labels, reports, what may be skipped, what is read again."""
 
+import itertools
 import time
 
+import nibabel as nib
 import numpy as np
 import pytest
 from data.nifti_files import AFFINE, IMAGE, LABEL, SHAPE, save, with_value
-from monai.transforms import LoadImaged
+from monai.transforms import LoadImaged, Orientationd
 
 from ssl3d.data import DataError, check_item, content_key, validate
 from ssl3d.data import checks as checks_module
@@ -61,6 +63,25 @@ def test_labels_that_are_no_maps(tmp_path):
     save(LABEL)(label)
     names = {"0": "background", "1": "organ", "2": "another"}
     assert check_item({"image": image, "label": str(label)}, label_ids=names) == []
+
+
+def test_a_label_may_be_stored_in_any_order_of_axes(tmp_path):
+    """What is let through, MONAI's ``Orientation`` brings onto the image; half a voxel beside it is refused."""
+    item = {key: str(tmp_path / f"{key}.nii.gz") for key in ("image", "label")}
+    save(LABEL.astype(np.float32))(tmp_path / "image.nii.gz")
+    for order in itertools.permutations(range(3)):
+        for signs in itertools.product((1, -1), repeat=3):
+            turn = np.array(list(zip(order, signs, strict=True)))
+            stored, matrix = nib.apply_orientation(LABEL, turn), AFFINE @ nib.orientations.inv_ornt_aff(turn, SHAPE)
+            save(stored, matrix)(tmp_path / "label.nii.gz")
+            assert check_item(item) == []
+            loaded = LoadImaged(["image", "label"], ensure_channel_first=True)(item)
+            loaded = Orientationd(["image", "label"], axcodes="RAS", labels=None)(loaded)
+            np.testing.assert_array_equal(loaded["image"], loaded["label"])
+            np.testing.assert_allclose(loaded["image"].affine, loaded["label"].affine, atol=1e-5)
+            matrix[:3, 3] += matrix[:3, 1] / 2
+            save(stored, matrix)(tmp_path / "label.nii.gz")
+            assert "origin" in check_item(item)[0].problem
 
 
 def test_without_a_list_of_ids_any_from_0_on_are_fine(tmp_path):

@@ -1,6 +1,7 @@
 """The network at the start of a run, and where a run writes."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from monai.transforms import Compose, Orientationd, ScaleIntensityRangePercentil
 
 from ssl3d.engines import run_folder, start_network, trained_network
 from ssl3d.networks import SegmentationNet, UNet3d
-from ssl3d.weights import Passport, WeightsMismatch, save
+from ssl3d.weights import Passport, WeightsMismatch, passport_of, save
 
 
 def network(classes: int = 3) -> SegmentationNet:
@@ -75,6 +76,16 @@ def test_a_trained_network_must_fit_to_the_last_entry(file):
     assert not loaded.training
     with pytest.raises(WeightsMismatch, match=r"head\.weight"):
         trained_network(network(3), "cpu", file)
+
+
+def test_demonstration_weights_are_warned_of(file, caplog):
+    trained_network(network(5), "cpu", file)
+    assert "DEMONSTRATION WEIGHTS, trained on synthetic anatomy, not for images of people" in caplog.text
+    caplog.clear()
+    passport = replace(passport_of(file), synthetic=False)
+    save(network(5), file, passport)
+    trained_network(network(5), "cpu", file)
+    assert "DEMONSTRATION" not in caplog.text
 
 
 def test_synthetic_items_make_a_demo(tmp_path):

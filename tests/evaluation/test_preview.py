@@ -1,5 +1,8 @@
 """The preview picture."""
 
+import tracemalloc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +59,30 @@ def test_the_median_case_is_drawn_and_synthetic_data_are_named(tmp_path, draws, 
     colours = {tuple(np.round(c * 255).astype(int)) for c in picture[..., :3].reshape(-1, 3)}
     assert (230, 159, 0) in colours, "the first structure's contour"
     assert (86, 180, 233) in colours, "the second's"
+
+
+def test_no_volume_waits_in_memory(tmp_path, draws):
+    """What is held is the same after one case and after ten, and nothing is left on disk."""
+    (tmp_path / "history.csv").write_text(HISTORY)
+    evaluator, trainer = engine(), engine()
+    Preview(tmp_path, evaluator, ["head", "tail"]).attach(trainer)
+    for epoch in (1, 2):
+        evaluator.state.epoch = trainer.state.epoch = epoch
+        evaluator.fire_event(Events.EPOCH_STARTED)
+        held, tensors = [], []
+        tracemalloc.start()  # knows the memory of numpy's arrays
+        for number in range(10):
+            item, output = case(str(number), number % 3, False)
+            tensors += [weakref.ref(tensor) for tensor in output.values()]
+            evaluator.state.batch, evaluator.state.output = [item], [output]
+            evaluator.fire_event(Events.ITERATION_COMPLETED)
+            held.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+        assert held[-1] - held[1] < 8 * 10 * 12 * 8  # bytes of one volume of classes
+        assert sum(tensor() is not None for tensor in tensors) == len(output)  # those of the last case
+        trainer.fire_event(Events.EPOCH_COMPLETED)
+        assert draws[-1][-1].endswith("median case 7")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "preview.png"]
 
 
 def test_nothing_is_drawn_in_an_epoch_without_validation(tmp_path, draws):

@@ -11,7 +11,8 @@ import numpy as np
 
 from .content import identity, remember
 from .dicom_volume import read_series
-from .nifti import EXTENSIONS, SHIFT, BadFileError, Grid, Volume, read_volume, short
+from .grid import Grid
+from .nifti import EXTENSIONS, SHIFT, BadFileError, Volume, read_volume, short
 
 RESAMPLE = "Resample one onto the grid of the other, labels with nearest neighbour"
 
@@ -48,7 +49,8 @@ def check_item(
 
     Args:
         item: ``image``: a path, or a list with one path a channel, of NIfTI files or of folders of DICOM files, where
-            ``series`` (optional) says which is meant; ``label`` (optional): a path, or a class number.
+            ``series`` (optional) says which is meant; ``label`` (optional): a path, of a map whose axes may be
+            stored in another order or direction than the image's, or a class number.
         channels: what the image must have, as that many 3D files or as the last axis of one 4D file; None: any number.
         label_ids: the values that a label may hold (the keys, where a mapping is given); None: any from 0 on.
         require_label: an item without label is a fault.
@@ -156,8 +158,9 @@ def _check_image(volume: Volume, first: Part | None) -> Part:
 def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None) -> set[int]:
     """The ids of the label; raises BadFileError."""
     if image is not None:
-        _check_shape(image, volume.grid, "image and label")
-        if not image.shift(volume.grid.affine) < SHIFT:
+        label = volume.grid.turned(image.axes)  # programs store rows the other way round; the bundles turn both alike
+        _check_shape(image, label, "image and label")
+        if not image.shift(label.affine) < SHIFT:
             raise BadFileError(_difference(image, volume.grid, "image and label"), RESAMPLE)
     found = set(volume.ids)
     unknown = sorted(found - label_ids if label_ids is not None else {value for value in found if value < 0})
@@ -173,10 +176,11 @@ def _check_shape(expected: Grid, found: Grid, pair: str) -> None:
 
 
 def _difference(expected: Grid, found: Grid, pair: str) -> str:
+    turned = found.turned(expected.axes)
     facts = {
         "axes": (found.axes, expected.axes),
-        "spacing": (short(found.spacing), short(expected.spacing)),
-        "origin": (short(found.affine[:3, 3]), short(expected.affine[:3, 3])),
+        "spacing": (short(turned.spacing), short(expected.spacing)),
+        "origin": (short(turned.affine[:3, 3]), short(expected.affine[:3, 3])),
     }
     parts = [f"{name} {one} against {other}" for name, (one, other) in facts.items() if one != other]
     return f"affine: {', '.join(parts) or 'small differences'}: {pair} differ"

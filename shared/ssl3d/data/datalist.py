@@ -3,14 +3,12 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from . import folders
-from .dicom_cases import series_folder
-from .nifti import BadFileError
+from .dicom_cases import with_series
 from .sources import Source, read_source
 from .splits import SECTIONS, hippocampus_split, labelled_subset, positional_split
 from .synthetic import synthesize
@@ -112,7 +110,7 @@ class Datalist(list):
         total = len(entries)
         if section == "training" and num_labelled not in (None, 0, "all"):
             entries = labelled_subset(entries, int(num_labelled), seed)
-        items = [_with_series(_item(entry, source, labels), series, cache_dir) for entry in entries]
+        items = [with_series(_item(entry, source, labels), series, cache_dir) for entry in entries]
         good, self.skipped = validate(
             items,
             channels=channels,
@@ -139,14 +137,7 @@ def _folder(
             kind,
         )
         return _synthetic_folder(kind, synthesis, cache_dir)
-    folder = Path(dataset_dir).expanduser().absolute()
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise FileNotFoundError(
-            f"dataset_dir {folder} {what}. Give the folder that holds dataset.json or the NIfTI files (a JSON file of "
-            "your own goes to datalist), or null for the bundle's synthetic data."
-        )
-    return folder
+    return folders.data_folder(dataset_dir)
 
 
 def _synthetic_folder(kind: str, synthesis: Mapping[str, Any], cache_dir: str | Path | None) -> Path:
@@ -182,20 +173,3 @@ def _item(entry: dict[str, Any], source: Source, labels: str) -> dict[str, Any]:
     if source.synthetic:
         item["synthetic"] = True
     return item
-
-
-def _with_series(item: dict[str, Any], series: str | None, cache_dir: str | Path | None) -> dict[str, Any]:
-    """The item; an image of it that is a folder of DICOM files becomes the folder of the series that is meant.
-
-    Where it is not clear which that is, the item stays as it was, for the validation to say so with all other faults.
-    """
-    images = item["image"] if isinstance(item["image"], list) else [item["image"]]
-    if not any(map(os.path.isdir, images)):
-        return item
-    item = {"series": series, **item}
-    try:
-        paths = [str(series_folder(Path(image), item["name"], item["series"], cache_dir)) for image in images]
-    except BadFileError:
-        return item
-    del item["series"]
-    return {**item, "image": paths if isinstance(item["image"], list) else paths[0]}

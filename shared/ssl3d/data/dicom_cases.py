@@ -9,12 +9,14 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import folders
 from .content import identity
 from .dicom_headers import Header, read_headers
 from .dicom_series import LABELS, NIFTI_LABELS, group_series, indented
 from .dicom_volume import find_volume
+from .nifti import BadFileError
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +84,31 @@ def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[tuple[
             )
         cases.append(("_".join(own[:level]) or folder.name, folder.joinpath(*own[:level])))
     return sorted(cases)
+
+
+def with_series(item: dict[str, Any], series: str | None, cache_dir: str | Path | None = None) -> dict[str, Any]:
+    """The item; an image of it that is a folder of DICOM files becomes the folder of the series that is meant.
+
+    Where it is not clear which that is, the item keeps its folder, for the validation to say so with all other faults.
+
+    Args:
+        item: ``image`` (path, or list of paths, one a channel), ``name``, and ``series`` where it has its own.
+        series: for items without their own: see ``choose_series``.
+        cache_dir: see ``series_folder``.
+
+    Raises:
+        ImportError, OSError: see ``series_folder``.
+    """
+    images = item["image"] if isinstance(item["image"], list) else [item["image"]]
+    if not any(map(os.path.isdir, images)):
+        return item
+    item = {"series": series, **item}
+    try:
+        paths = [str(series_folder(Path(image), item["name"], item["series"], cache_dir)) for image in images]
+    except BadFileError:
+        return item
+    del item["series"]
+    return {**item, "image": paths if isinstance(item["image"], list) else paths[0]}
 
 
 def series_folder(folder: Path, name: str, wanted: str | None = None, cache_dir: str | Path | None = None) -> Path:

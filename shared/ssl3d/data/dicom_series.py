@@ -29,7 +29,8 @@ LOCALIZER = re.compile(r"locali[sz]er|scout|topogram|surview|survey", re.IGNOREC
 PROJECTION = re.compile(r"\b(mip|min ?ip|max ?ip|projection|vrt|volume rendering)\b", re.IGNORECASE)
 FEWEST = 4  # slices of a volume
 FINER = 1.5  # times the slices: the thin slices of a CT scan beside its thick ones
-TURN = 1e-2  # difference between direction cosines, far above what rounding makes
+OTHER_PLANE = 1e-2  # difference between direction cosines, far above what rounding makes
+WHERE = '--series of the bundle for all cases, or "series" in the entry of one in the datalist'
 NIFTI_LABELS = "Convert it to a NIfTI file of the case's name in the folder labels: ssl3d reads no DICOM labels"
 
 
@@ -54,7 +55,7 @@ class Series:
         found: list[np.ndarray] = []
         for orientation in {header.orientation for header in self.slices if header.orientation}:
             normal = np.cross(orientation[:3], orientation[3:])
-            if all(np.abs(normal - other).max() > TURN for other in found):
+            if all(np.abs(normal - other).max() > OTHER_PLANE for other in found):
                 found.append(normal)
         return np.array(found).reshape(-1, 3)
 
@@ -122,10 +123,11 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
     Raises:
         BadFileError: there is no volume, none is ``wanted``, or which is meant is not clear; the series are listed.
     """
+    wanted = None if wanted is None else str(wanted)  # command lines and JSON files make numbers of some descriptions
     every = group_series(headers)
     series = [one for one in every if wanted is None or _matches(one.first, wanted)]
     if not series:
-        remedy = 'Correct "series"' if every else "Correct the path in the datalist, or dataset_dir"
+        remedy = f"Correct {WHERE}" if every else "Correct the path in the datalist, or dataset_dir"
         raise BadFileError(
             f'no series "{wanted}" among{_lines(every)}' if every else "a folder without DICOM files", remedy
         )
@@ -134,14 +136,13 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
         usable = series  # it was named, or is alone in its folder
     if not usable:
         labels = all(one.first.kind in LABELS for one in series)
-        remedy = NIFTI_LABELS if labels else 'Give the one that is meant as "series" all the same, or leave it out'
+        remedy = NIFTI_LABELS if labels else f"Name the one that is meant all the same, by {WHERE}, or leave it out"
         raise BadFileError(f"no volume of CT, MR or PET among{_lines(series)}", remedy)
     best = _preferred(usable)
     if len(best) > 1:
         raise BadFileError(
             f"{len(best)} series may be meant:{_lines(best)}",
-            'Give the SeriesInstanceUID or a description (with * for any text) as "series": in the entry of the case '
-            "in the datalist, or for all cases as an argument of Datalist",
+            f"Give the SeriesInstanceUID or a description (with * for any text): by {WHERE}",
         )
     if len(every) > 1:
         others = [one for one in every if one is not best[0]]

@@ -13,7 +13,8 @@ import numpy as np
 from .content import combined_key
 from .dicom_headers import Header, import_pydicom, read_headers
 from .dicom_series import IMAGES, choose_series, indented
-from .nifti import COPY_AGAIN, SPACING_RANGE, BadFileError, Grid, Volume
+from .grid import Grid
+from .nifti import COPY_AGAIN, SPACING_RANGE, BadFileError, Volume
 
 OFF_GRID = 0.25  # of a voxel's shortest side: how far a slice may lie from its place in a regular grid
 TILT = 0.1  # degrees between the stack's axis and the slices' normal, above what rounded numbers in headers make

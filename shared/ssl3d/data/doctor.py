@@ -1,6 +1,5 @@
 """What is in a data set, what is wrong with it, and what a bundle should be told about it."""
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..version import __version__
+from . import folders
 from .checks import Fault
 from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
@@ -51,25 +51,25 @@ def examine(
             folder for ``write``.
         FileExistsError: there is a file where ``write`` should go.
     """
-    root = _folder(folder)
+    root = folders.data_folder(folder)
     target = None if write is None else _new_file(root / Path(write).expanduser())
     general: list[Fault] = []
     try:
         source = read_source(root, datalist)
     except ValueError as error:  # what is wrong with the list is a finding like any other
-        source = Source(root.name, "unknown", False, {})
-        general.append(Fault(str(root / (datalist or DATASET)), str(error).rstrip("."), "Correct the list"))
-    listed = _content(root / (datalist or DATASET))
-    declared = _declared_labels(listed)
-    cases = _examine_all(source, sorted(declared) or None)
+        source = Source(root.name, "unknown", False, {}, True, {})
+        file = root / (datalist or DATASET)
+        where = str(file if file.is_file() else root)
+        general.append(Fault(where, str(error).rstrip("."), "Mend that, and look again"))
+    cases = _examine_all(source, sorted(source.labels) or None)
     _find_odd_ones(cases)
-    find_odd_labels(cases, declared)
+    find_odd_labels(cases, source.labels)
     find_copies(cases)
     if against is not None:
         other = Path(against).expanduser().absolute()
-        place = (other.parent, other.name) if other.is_file() else (_folder(other), None)
+        place = (other.parent, other.name) if other.is_file() else (folders.data_folder(other), None)
         find_leaks(cases, _examine_all(read_source(*place), None, labels=False), str(against))
-    if not listed.get("training"):
+    if not source.listed:
         general += _left_over_files(cases)
     faults = [*general, *(fault for case in cases for fault in case.faults)]
     document = {
@@ -82,7 +82,7 @@ def examine(
         "licence": source.licence,
         "synthetic": source.synthetic,
         "good": not any(fault.fatal for fault in faults),
-        **summary(cases, declared),
+        **summary(cases, source.labels),
         "faults": [fault._asdict() for fault in sorted(faults, key=lambda fault: not fault.fatal)],
     }
     if target is not None and any(case.good and case.section == "training" for case in cases):
@@ -121,14 +121,6 @@ def _new_file(target: Path) -> Path:
     return target
 
 
-def _folder(folder: str | Path) -> Path:
-    path = Path(folder).expanduser().absolute()
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise FileNotFoundError(f"The folder {path} {what}. Give the one that holds {DATASET} or the NIfTI files.")
-    return path
-
-
 def _examine_all(source: Source, label_ids: list[int] | None, labels: bool = True) -> list[Case]:
     """All cases in their order; a section of which any case has a label must have all of them."""
     jobs: list[tuple[dict[str, Any], str, bool]] = []
@@ -140,26 +132,6 @@ def _examine_all(source: Source, label_ids: list[int] | None, labels: bool = Tru
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         examined = pool.map(lambda job: examine_case(job[0], job[1], label_ids=label_ids, require_label=job[2]), jobs)
         return list(tqdm(examined, f"Reading {source.name}", len(jobs), delay=2, leave=False, disable=None))
-
-
-def _content(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _declared_labels(content: Mapping[str, Any]) -> dict[int, str]:
-    """Id -> name, as a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``) says."""
-    labels = content.get("labels")
-    pairs = labels.items() if isinstance(labels, dict) else ()
-    try:
-        return {
-            int(key): str(value) for key, value in (pair if str(pair[0]).isdigit() else pair[::-1] for pair in pairs)
-        }
-    except (ValueError, TypeError):  # nnU-Net's regions: several ids a name
-        return {}
 
 
 def _find_odd_ones(cases: Sequence[Case]) -> None:

@@ -144,18 +144,24 @@ def _label_facts(file: str, volume: Volume) -> LabelFacts:
 
 
 def _sampled(volume: Volume) -> np.ndarray:
-    """Real values of at most ``SAMPLE`` voxels, the same ones in every volume of one shape."""
-    shape = volume.array.shape
-    step = math.ceil(volume.array.size / SAMPLE)
+    """Real values of at most ``SAMPLE`` voxels, the same places in every volume of one grid, however it is stored."""
+    array = _canonical(volume)
+    shape = array.shape
+    step = math.ceil(array.size / SAMPLE)
     while math.gcd(step, math.prod(shape[:2])) > 1:  # or it would hit the same columns in each slice
         step += 1
-    places = np.arange(0, volume.array.size, step)
-    return volume.scaled(volume.array[np.unravel_index(places, shape, order="F")])
+    places = np.arange(0, array.size, step)
+    return volume.scaled(array[np.unravel_index(places, shape, order="F")])
+
+
+def _canonical(volume: Volume) -> np.ndarray:
+    """Voxels as stored, axes turned to R, A, S: a view."""
+    return nib.apply_orientation(volume.array, nib.io_orientation(volume.grid.affine))
 
 
 def voxel_hash(volume: Volume) -> str:
     """SHA-256 of shape and values (as float32), axes turned to R, A, S; compression and header do not matter."""
-    array = nib.apply_orientation(volume.array, nib.io_orientation(volume.grid.affine))
+    array = _canonical(volume)
     digest = hashlib.sha256(repr(array.shape).encode())
     for plane in np.moveaxis(array, 2, 0):
         with np.errstate(over="ignore"):

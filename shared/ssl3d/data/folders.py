@@ -1,7 +1,23 @@
-"""Where ssl3d keeps what it can always make again: synthetic data, validation results, prepared volumes."""
+"""The folder of a data set, and where ssl3d keeps what it can always make again: synthetic data, prepared volumes."""
 
 import os
 from pathlib import Path
+
+
+def data_folder(path: str | Path) -> Path:
+    """The absolute path of a folder that a user named.
+
+    Raises:
+        FileNotFoundError: there is none; with what to give.
+    """
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise FileNotFoundError(
+            f"The folder {folder} {what}. Give the folder that holds dataset.json, the NIfTI files or the DICOM files; "
+            "a JSON file of your own goes to datalist."
+        )
+    return folder
 
 
 def cache_dir(path: str | Path | None = None) -> Path:

@@ -8,12 +8,14 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from monai.data.utils import correct_nifti_header_if_necessary
 from nibabel.spatialimages import HeaderDataError
+
+from .grid import Grid
 
 EXTENSIONS = (".nii", ".nii.gz")
 SPACING_RANGE = (0.01, 100.0)  # mm; 0.01 lets preclinical micro-CT through and stops numbers that are metres
@@ -34,30 +36,6 @@ class BadFileError(Exception):
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem)
         self.problem, self.remedy = problem, remedy
-
-
-class Grid(NamedTuple):
-    """Where the voxels of a file are: spatial shape (3 ints) and affine (4, 4), voxel -> mm."""
-
-    shape: tuple[int, ...]
-    affine: np.ndarray
-
-    @property
-    def spacing(self) -> np.ndarray:
-        """(3,) mm, one for each spatial axis."""
-        return np.linalg.norm(self.affine[:3, :3], axis=0)
-
-    @property
-    def axes(self) -> str:
-        """Where the three axes point, such as ``"RAS"``."""
-        return "".join(letter or "?" for letter in nib.aff2axcodes(self.affine))
-
-    def shift(self, affine: np.ndarray) -> float:
-        """How far another affine moves the corner of the grid that it moves most, in voxels (of the shortest side)."""
-        last = np.array(self.shape) - 1.0
-        corners = np.array([[*(last * side), 1.0] for side in np.ndindex(2, 2, 2)])  # (8, 4)
-        moved = np.linalg.norm((corners @ (affine - self.affine).T)[:, :3], axis=1)
-        return float(moved.max() / self.spacing.min())
 
 
 @dataclass(frozen=True, eq=False)

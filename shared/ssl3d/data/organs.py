@@ -1,6 +1,8 @@
 """The 13 abdominal organs, and how public data sets number them."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 # In the order of BTCV (Synapse "Multi-Atlas Labeling Beyond the Cranial Vault", doi:10.7303/syn3193805).
@@ -86,26 +88,54 @@ def label_map(name: str | Mapping[int | str, int]) -> LabelMap:
 
     Args:
         name: ``btcv``, ``flare22`` or ``amos``; or a mapping from ids of the data set to ids of ``ORGANS``, in which
-            all ids must stand that occur in the labels (0 is background, unless it says otherwise).
+            all ids must stand that occur in the labels (0 is background, unless it says otherwise); or the path of a
+            JSON file that holds one.
 
     Raises:
-        ValueError: another name; a mapping to something else than 0 to 13.
+        FileNotFoundError: no such file.
+        ValueError: another name; a file that is no JSON object; a mapping from or to something else than whole
+            numbers, or to none of 0 to 13.
 
     Examples:
         >>> label_map("flare22").ours[:4]
         [0, 6, 2, 1]
     """
-    if isinstance(name, str):
-        if name not in _NAMES:
-            raise ValueError(
-                f"label_map must be one of {', '.join(_NAMES)}, or a mapping from the ids of the data to ours "
-                f"({', '.join(f'{index} {organ}' for index, organ in enumerate(ORGANS))}), got {name!r}."
-            )
-        ids = {given: _ID[organ] for given, organ in _NAMES[name].items()}
-    else:
-        ids = {0: 0} | {int(given): ours for given, ours in name.items()}
-    wrong = {given: ours for given, ours in ids.items() if ours not in range(len(ORGANS))}
+    if isinstance(name, str) and name in _NAMES:
+        return _of_ids({given: _ID[organ] for given, organ in _NAMES[name].items()})
+    mapping: Mapping = _read(name) if isinstance(name, str) else name
+    wrong = {
+        given: ours for given, ours in mapping.items() if not str(given).isdecimal() or ours not in range(len(ORGANS))
+    }
     if wrong:
-        raise ValueError(f"label_map must lead to whole numbers from 0 to {len(ORGANS) - 1}, got {wrong}.")
+        raise ValueError(
+            f"label_map must lead from ids of the data to whole numbers from 0 to {len(ORGANS) - 1}, got {wrong}."
+        )
+    return _of_ids({0: 0} | {int(given): ours for given, ours in mapping.items()})
+
+
+def _of_ids(ids: dict[int, int]) -> LabelMap:
     given = sorted(ids)
     return LabelMap(given, [ids[index] for index in given], sorted({0, *ids.values()}))
+
+
+def _read(name: str) -> dict[str, int]:
+    """The mapping in a JSON file."""
+    if not name.endswith(".json"):
+        raise ValueError(
+            f"label_map must be one of {', '.join(_NAMES)}, a JSON file, or a mapping from the ids of the data to ours "
+            f"({', '.join(f'{index} {organ}' for index, organ in enumerate(ORGANS))}), got {name!r}."
+        )
+    path = Path(name).expanduser().absolute()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The label_map {path} does not exist. Give the path of a JSON file, or a data set's name."
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"The label_map {path} is not valid JSON: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"The label_map {path} must hold an object that leads from ids to ids, not a {type(content).__name__}."
+        )
+    return content

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .datalist import LABELS, Datalist
+from .dicom_cases import with_series
 from .pairs import by_group, chances
 from .splits import SECTIONS, case_name
 from .validation import validate
@@ -34,9 +35,11 @@ class PairList(list):
     Args:
         dataset_dir: folder of the data set, see ``Datalist``; entries of a JSON file are relative to it.
         section: ``training``, ``validation``, ``test``, or ``all``.
-        fixed, moving: files, relative to the working directory.
+        fixed, moving: files, or folders of DICOM files, relative to the working directory.
         fixed_label, moving_label: their label maps, if any.
         datalist, kind, synthesis, split: see ``Datalist``.
+        series: of DICOM volumes, see ``Datalist``; ``fixed_series`` and ``moving_series`` of a pair in a JSON file come
+            first.
         labels: ``required`` (a volume without label map is a fault), ``optional``, or ``ignored`` (never read).
         pairs: how many are drawn; all there are where these are fewer.
         seed: of the draw.
@@ -68,6 +71,7 @@ class PairList(list):
         kind: str | None = None,
         synthesis: Mapping[str, Any] | None = None,
         split: Literal["positional", "hippocampus"] = "positional",
+        series: str | None = None,
         labels: Literal["required", "optional", "ignored"] = "optional",
         pairs: int = 50,
         seed: int = 0,
@@ -90,6 +94,7 @@ class PairList(list):
                 kind=kind,
                 synthesis=synthesis,
                 split=split,
+                series=series,
                 labels=labels,
                 skip_bad=skip_bad,
                 cache_dir=cache_dir,
@@ -98,13 +103,13 @@ class PairList(list):
             self.skipped, self.synthetic, self.corpus = volumes.skipped, volumes.synthetic, volumes.corpus
         else:
             entries = [given | {"where": "The run"}] if given else _entries(content, section)
-            listed = _volumes(entries, content, labels)
-            distinct = list({_files(volume): volume for pair in listed for volume in pair}.values())
+            listed = _volumes(entries, content, labels, series, cache_dir)
+            distinct = list({_key(volume): volume for pair in listed for volume in pair}.values())
             good, self.skipped = validate(
                 distinct, require_label=labels == "required", skip_bad=skip_bad, cache_dir=cache_dir
             )
-            usable = {_files(volume) for volume in good}
-            chosen = [pair for pair in listed if usable.issuperset(map(_files, pair))]
+            usable = {_key(volume) for volume in good}
+            chosen = [pair for pair in listed if usable.issuperset(map(_key, pair))]
             if not chosen:
                 raise ValueError("No pair is left: a file of each was left out.")
             self.synthetic = content.get("synthetic") is True
@@ -172,14 +177,21 @@ def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
     for part in SECTIONS if section == "all" else (section,):
         for number, entry in enumerate(content.get(part) or [], 1):
             files = entry if isinstance(entry, dict) else {}
+            series = {key: value for key, value in files.items() if key.endswith("_series") and value is not None}
             files = {key: str(content["folder"] / file) for key, file in files.items() if isinstance(file, str)}
-            entries.append({**files, "where": f"{content['file']}, {part} entry {number},"})
+            entries.append({**files, **series, "where": f"{content['file']}, {part} entry {number},"})
     if not entries:
         raise ValueError(f'{content["file"]} lists no pairs under "{section}".')
     return entries
 
 
-def _volumes(entries: Sequence[Mapping[str, str]], content: Mapping[str, Any], labels: str) -> list[Pair]:
+def _volumes(
+    entries: Sequence[Mapping[str, str]],
+    content: Mapping[str, Any],
+    labels: str,
+    series: str | None,
+    cache_dir: str | Path | None,
+) -> list[Pair]:
     """Pairs of items as ``Datalist`` has them."""
     for entry in entries:
         missing = [role for role in ROLES if role not in entry]
@@ -196,15 +208,16 @@ def _volumes(entries: Sequence[Mapping[str, str]], content: Mapping[str, Any], l
         if stems[name] > 1:  # files that share a name are told apart by their folder
             folder = os.path.relpath(Path(image).parent, content.get("folder", Path.cwd()))
             name = f"{folder.replace('..', '').strip(os.sep).replace(os.sep, '_')}_{name}"
-        keys = ("landmarks",) if labels == "ignored" else ("label", "landmarks")
+        keys = ("series", "landmarks") if labels == "ignored" else ("series", "label", "landmarks")
         more = {key: entry[f"{role}_{key}"] for key in keys if f"{role}_{key}" in entry}
-        return {"image": image, "name": name, "group": str(content["name"]), **more}
+        return with_series({"image": image, "name": name, "group": str(content["name"]), **more}, series, cache_dir)
 
     return [(volume(entry, "fixed"), volume(entry, "moving")) for entry in entries]
 
 
-def _files(volume: Mapping[str, Any]) -> tuple[str, str | None]:
-    return volume["image"], volume.get("label")
+def _key(volume: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """What tells one volume from another; it has ``series`` where it is not clear which is meant."""
+    return volume["image"], volume.get("series"), volume.get("label")
 
 
 def _item(fixed: Mapping[str, Any], moving: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .nifti import EXTENSIONS
 from .splits import SECTIONS, case_name
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: case_0000.nii.gz, case_0001.nii.gz are the channels of one case
+SHOWN = 10  # names in a message
 
 
 class Source(NamedTuple):
@@ -22,6 +23,8 @@ class Source(NamedTuple):
         name: of the data set.
         licence: as its JSON file says under ``licence`` or ``license``; ``unknown`` where it does not.
         synthetic: whether its JSON file says ``"synthetic": true``.
+        labels: id -> name of each structure, as its JSON file says; empty where it does not.
+        listed: whether a JSON file lists the cases, not a folder.
         sections: section -> entries with ``image`` (absolute path or list of them), ``name``, optional ``label`` and
             whatever else the JSON gives; a folder lists all cases under ``training``.
     """
@@ -29,6 +32,8 @@ class Source(NamedTuple):
     name: str
     licence: str
     synthetic: bool
+    labels: dict[int, str]
+    listed: bool
     sections: dict[str, list[dict[str, Any]]]
 
 
@@ -45,15 +50,16 @@ def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str
 
     Raises:
         FileNotFoundError: ``datalist`` does not exist, or there are no images.
-        ValueError: the JSON file is not valid or an entry lacks its image; a case is listed twice; folders do not tell
-            DICOM studies apart.
+        ValueError: the JSON file is not valid or an entry lacks its image; a case is listed twice; two files
+            of a folder differ in their ending alone; folders do not tell DICOM studies apart.
         ImportError: there are DICOM files, and pydicom is not installed.
     """
     file = folder / (datalist or "dataset.json")
     if datalist and not file.is_file():
         raise FileNotFoundError(f"The datalist {file} does not exist. Give its path absolute or relative to {folder}.")
     content = _read_json(file) if file.is_file() else {}
-    if content.get("training") or datalist:
+    listed = bool(content.get("training") or datalist)
+    if listed:
         sections = {
             section: [_entry(entry, folder, f"{file}: {section} entry {i}") for i, entry in enumerate(entries, 1)]
             for section in SECTIONS
@@ -70,7 +76,19 @@ def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str
             )
     _name_entries([entry for entries in sections.values() for entry in entries], folder)
     licence = str(content.get("licence") or content.get("license") or "unknown")
-    return Source(str(content.get("name") or folder.name), licence, content.get("synthetic") is True, sections)
+    name, labels = str(content.get("name") or folder.name), _labels(content.get("labels"))
+    return Source(name, licence, content.get("synthetic") is True, labels, listed, sections)
+
+
+def _labels(labels: Any) -> dict[int, str]:
+    """Id -> name, as a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``) says."""
+    pairs = labels.items() if isinstance(labels, dict) else ()
+    try:
+        return {
+            int(key): str(value) for key, value in (pair if str(pair[0]).isdigit() else pair[::-1] for pair in pairs)
+        }
+    except (ValueError, TypeError):  # nnU-Net's regions: several ids a name
+        return {}
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -103,9 +121,18 @@ def _absolute(value: Any, folder: Path) -> Any:
     return value
 
 
-def _images(folder: Path) -> dict[str, Path]:
+def _images(*folders: Path) -> dict[str, Path]:
     """Case name -> file, of the NIfTI files that are not hidden (macOS leaves ``._x.nii.gz`` beside x)."""
-    files = sorted(file for file in folder.iterdir() if file.name.endswith(EXTENSIONS) and file.name[0] != ".")
+    files = sorted(file for folder in folders for file in folder.iterdir())
+    files = [file for file in files if file.name.endswith(EXTENSIONS) and file.name[0] != "."]
+    names = Counter(map(case_name, files))
+    twice = [str(file) for file in files if names[case_name(file)] > 1]
+    if twice:
+        more = f" and {len(twice) - SHOWN} more" if len(twice) > SHOWN else ""
+        raise ValueError(
+            f"Files that are named alike but for their folder or ending: {', '.join(twice[:SHOWN])}{more}. Remove or "
+            "rename what is not meant, or list the cases in a dataset.json."
+        )
     return {case_name(file): file for file in files}
 
 
@@ -117,7 +144,7 @@ def _list_folder(folder: Path, cache_dir: str | Path | None) -> Iterator[dict[st
     for image_folder in image_folders:
         own = [folder / image_folder.name.replace("images", "labels", 1)]
         label_folders = [path for path in (own if image_folder != folder else folder.glob("labels*")) if path.is_dir()]
-        labels = {name: file for path in sorted(label_folders) for name, file in _images(path).items()}
+        labels = _images(*label_folders)
         images = _images(image_folder)
         if not images:
             for name, path in list_studies(image_folder, cache_dir):
@@ -147,6 +174,6 @@ def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
     twice = [name for name, count in Counter(entry["name"] for entry in entries).items() if count > 1]
     if twice:
         raise ValueError(
-            f"Cases are listed twice in {folder}: {', '.join(map(str, twice[:10]))}. Training, validation and test "
+            f"Cases are listed twice in {folder}: {', '.join(map(str, twice[:SHOWN]))}. Training, validation and test "
             "must not share a case, and names must differ."
         )

@@ -61,6 +61,8 @@ def start_network(
 def trained_network(network: nn.Module, device: str | torch.device, path: str | Path) -> nn.Module:
     """Put a task network on its device with all of its weights from a file, in evaluation mode.
 
+    A warning says when they were trained on synthetic anatomy.
+
     Args:
         network: the network of the file.
         device: where it goes.
@@ -71,6 +73,9 @@ def trained_network(network: nn.Module, device: str | torch.device, path: str | 
         WeightsMismatch: not every entry of the network is in the file.
     """
     weights.load(network, path, part="network", min_match=1.0)
+    passport = weights.passport_of(path)
+    if passport is not None and passport.synthetic:
+        logger.warning(f"{path}: DEMONSTRATION WEIGHTS, trained on synthetic anatomy, not for images of people.")
     return network.to(device).eval()
 
 

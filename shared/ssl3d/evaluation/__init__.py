@@ -1,5 +1,6 @@
 """Pictures, intervals and studies: what a result is worth."""
 
+from .class_table import ClassTable
 from .preview import Preview
 from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
@@ -9,6 +10,7 @@ from .study import study
 from .views_preview import ViewsPreview
 
 __all__ = [
+    "ClassTable",
     "Estimate",
     "Preview",
     "RegistrationPictures",

@@ -1,6 +1,7 @@
 """A picture of a segmentation run while it trains: slices, truth, prediction, loss and validation curves."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from ..engines import progress
 
 FILE = "preview.png"
 PLANES = ("sagittal", "coronal", "axial")  # slices along the axes of an RAS volume
-COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")  # told apart by everybody
+COLOURS = (
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),  # told apart by everybody
+    *("#ff00ff", "#8c510a", "#7fff00", "#9467bd", "#00ffff", "#ff9896", "#999999"),  # where there are more classes
+)
+COLUMNS = 5  # of the legend
 
 
 class Preview:
@@ -21,6 +26,9 @@ class Preview:
 
     It shows the validation case with the median Dice, in the three slices that hold most of its structures: the image,
     the truth's contours, the prediction's contours; below, the columns of ``history.csv``. List it after ``Progress``.
+
+    Which case is the median is known when all are validated. Until then each waits in a file below ``directory``, so
+    that memory does not grow with their number.
 
     Args:
         directory: folder of the run; made when needed.
@@ -33,27 +41,39 @@ class Preview:
         self.path = Path(directory) / FILE
         self.evaluator = evaluator
         self.label_names = list(label_names)
-        self.cases: list[tuple[float, str, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.cases: list[tuple[float, str, Path]] = []  # score, name, file
+        self.folder = Path(directory) / ".preview"
         self.synthetic = False
 
     def attach(self, trainer: Trainer) -> None:
         """Collect during validation, draw when the trainer's epoch is complete; on the first process only."""
         if trainer.state.rank == 0:
-            self.evaluator.add_event_handler(Events.EPOCH_STARTED, lambda _: self.cases.clear())
+            self.evaluator.add_event_handler(Events.EPOCH_STARTED, self._start)
             self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self._draw_if_validated)
+
+    def _start(self, evaluator: Evaluator) -> None:
+        self.cases.clear()
+        shutil.rmtree(self.folder, ignore_errors=True)  # of a run that was killed, too
+        self.folder.mkdir(parents=True)
 
     def _collect(self, evaluator: Evaluator) -> None:
         for item, output in zip(evaluator.state.batch, evaluator.state.output, strict=True):
             label, pred = _classes(output["label"]), _classes(output["pred"])
             overlap = 2 * ((label == pred) & (label > 0)).sum() / max(1, (label > 0).sum() + (pred > 0).sum())
             image = output["image"][0].detach().cpu().numpy()
-            self.cases.append((float(overlap), str(item.get("name", "")), image, label, pred))
+            file = self.folder / f"{len(self.cases)}.npz"
+            np.savez(file, image=image.astype(np.float16), label=label.astype(np.uint8), pred=pred.astype(np.uint8))
+            self.cases.append((float(overlap), str(item.get("name", "")), file))
             self.synthetic |= bool(item.get("synthetic", False))
 
     def _draw_if_validated(self, trainer: Trainer) -> None:
         if self.evaluator.state.epoch == trainer.state.epoch and self.cases:
-            _, name, image, label, pred = sorted(self.cases, key=lambda case: case[0])[len(self.cases) // 2]
+            _, name, median = sorted(self.cases, key=lambda case: case[0])[len(self.cases) // 2]
+            with np.load(median) as kept:
+                image, label, pred = kept["image"].astype(np.float32), kept["label"], kept["pred"]
+            shutil.rmtree(self.folder)
+            self.cases.clear()
             with self.path.with_name(progress.FILE).open(newline="") as file:
                 history = list(csv.DictReader(file))
             title = "mechanics only: synthetic anatomy" if self.synthetic else "validation"
@@ -107,7 +127,10 @@ def draw(
     for number, name in enumerate(label_names):
         grid[0, 0].plot([], [], color=COLOURS[number % len(COLOURS)], label=name)
     above.legend(
-        *grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(label_names), fontsize=9
+        *grid[0, 0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=min(COLUMNS, len(label_names)),
+        fontsize=9,
     )
 
     left, right = below.subplots(1, 2)

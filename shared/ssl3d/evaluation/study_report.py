@@ -137,11 +137,11 @@ def _history(folder: Path) -> Path:
 
 
 def _scores(file: Path) -> tuple[list[str], np.ndarray]:
-    """Names (cases,) and scores (cases, classes) of one run, cases sorted by file."""
+    """Names (cases,) and scores (cases, classes) of one run, cases sorted by name."""
     with file.open(newline="") as stream:
-        _, *rows = csv.reader(stream)  # below the header: file, classes, mean over classes
+        _, *rows = csv.reader(stream)  # below the header: case, classes, mean over classes
     rows.sort()
-    return [Path(row[0]).name for row in rows], np.array([[float(value) for value in row[1:-1]] for row in rows])
+    return [row[0] for row in rows], np.array([[float(value) for value in row[1:-1]] for row in rows])
 
 
 def _steps(arm: Arm) -> int:

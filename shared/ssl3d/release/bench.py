@@ -1,8 +1,6 @@
 """Cost of a pre-training step: time beside what the networks alone need, and memory."""
 
 import os
-import platform
-import resource
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -16,9 +14,9 @@ from torch import Tensor, nn
 
 from ..engines import flag
 from ..engines.memory import keep_freed_memory
+from .machine import GIB, machine, peak
 
 WARM_UP = 3  # steps before the clock runs; later ones need hardly more memory
-GIB = 2**30
 
 
 class Costs(NamedTuple):
@@ -105,9 +103,7 @@ def bench(
         f"Peak memory of the process: {costs.memory[1]:.2f} GiB after whole steps; {costs.memory[0]:.2f} GiB before "
         "the network was built (imports)",
         *([f"Peak memory on the device: {torch.cuda.max_memory_allocated() / GIB:.2f} GiB"] if device != "cpu" else []),
-        f"Threads: {torch.get_num_threads()} of {os.cpu_count()} CPUs; load average (1 minute): {load:.1f} before, "
-        f"{os.getloadavg()[0]:.1f} after",
-        f"CPU: {_cpu()}; torch {torch.__version__}",
+        machine(load),
     ]
     return "\n".join(lines)
 
@@ -137,7 +133,7 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
     Raises:
         ValueError: a method without a floor.
     """
-    before = _peak()
+    before = peak()
     parser.get_parsed_content("initialize")  # seeds, as in a run
     keys = ("network", "views", "loss", "optimizer")
     network, views, loss, optimiser = (parser.get_parsed_content(key) for key in keys)
@@ -173,7 +169,7 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
 
     for number in range(WARM_UP):
         inputs, _ = step(number)
-    memory = before, _peak()  # of whole steps alone: the floor has not run
+    memory = before, peak()  # of whole steps alone: the floor has not run
     floor(inputs)
     floors, parts = [], []
     for number in range(WARM_UP, WARM_UP + repeats):
@@ -203,18 +199,3 @@ def _mae(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
 
 # What the networks of a method give, by the name of its class: a bundle's class is not ours, but its door's.
 PASSES: dict[str, Callable[[nn.Module, dict[str, Tensor]], Sequence[Tensor]]] = {"GVSL": _gvsl, "MAE": _mae}
-
-
-def _peak() -> float:
-    """Largest resident set of this process so far, GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

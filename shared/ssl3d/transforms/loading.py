@@ -1,17 +1,23 @@
 """Loading volumes, those of DICOM series included, into dictionaries."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from monai.config import KeysCollection, PathLike
-from monai.data import ImageReader
-from monai.transforms import LoadImaged
+from monai.data import ImageReader, MetaTensor, NibabelReader
+from monai.data.folder_layout import default_name_formatter
+from monai.transforms import LoadImaged, Transform
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+from torch import Tensor
 
 from ..data.dicom_volume import read_series
 from ..data.nifti import BadFileError, Volume
+
+NAME = "name"  # of the case, in an item and in the metadata of its volumes
 
 
 class SeriesReader(ImageReader):
@@ -54,10 +60,24 @@ class SeriesReader(ImageReader):
         return img[0].array if len(img) == 1 else np.stack([volume.array for volume in img]), meta
 
 
+class FileOrderReader(NibabelReader):
+    """MONAI's reader of NIfTI files that leaves the voxels in the order of the file, first axis fastest.
+
+    MONAI copies them to the order of C, first axis slowest (1.6.1). For a CT of 512 x 512 x 300 that takes longer than
+    unpacking the file, because both sides are walked in steps of megabytes, and resampling needs no order.
+    """
+
+    def get_data(self, img: Any) -> tuple[Tensor, dict]:  # type: ignore[override]
+        """Voxels (D, H, W), or (D, H, W, channels), float32, and the metadata that MONAI needs."""
+        array, meta = super().get_data(img)
+        return torch.from_numpy(np.array(array, np.float32)), meta  # MONAI orders arrays anew, but no tensors
+
+
 class LoadVolumed(LoadImaged):
     """MONAI's ``LoadImaged``, channel first, that also reads a folder of DICOM files as one volume.
 
-    Other files, such as NIfTI, go to MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32.
+    Other files than NIfTI go to MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32, of any strides,
+    whose metadata hold the item's ``name``, where it has one: see ``named_by_case``.
 
     Args:
         keys: of paths, or lists of paths, one a channel.
@@ -70,4 +90,26 @@ class LoadVolumed(LoadImaged):
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        self.register(FileOrderReader())
         self.register(SeriesReader())
+
+    def __call__(self, data: Mapping[Hashable, Any], reader: ImageReader | None = None) -> dict[Hashable, Any]:
+        """``data`` with the volumes in place of their paths."""
+        d = super().__call__(data, reader)
+        for key in self.key_iterator(d):
+            if "name" in d and isinstance(d[key], MetaTensor):
+                d[key].meta[NAME] = str(d["name"])
+        return d
+
+
+def named_by_case(meta: Mapping[str, Any] | None, saver: Transform) -> dict[str, Any]:
+    """Name of a saved file by its case, for ``SaveImaged``'s ``output_name_formatter``.
+
+    Files of different folders may share their name; the cases of a ``Datalist`` do not. Items without ``name``, such as
+    MONAI Label's, give MONAI's own: that of the file.
+    """
+    parts = default_name_formatter(dict(meta or {}), saver)
+    if meta and NAME in meta:
+        name = meta[NAME].replace(os.sep, "_")
+        parts["subject"] = f"{name}.nii"  # MONAI drops an ending, and a case may be called 1.2.840
+    return parts

@@ -11,17 +11,24 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Spacingd, SpatialPadd
 from monai.utils import convert_to_tensor
 
+from .separable import SeparableResample
+
 logger = logging.getLogger(__name__)
 
 NAMED = 3  # padded volumes in the log
 
 
 class SafeSpacingd(Spacingd):
-    """MONAI's ``Spacingd`` for dictionaries that also hold entries such as MONAI Label's ``image_path``.
+    """MONAI's ``Spacingd`` for dictionaries that also hold entries such as MONAI Label's ``image_path``, and for CT.
 
     Since 1.6.0 MONAI calls ``update`` on every entry whose name begins with ``<key>_`` and fails on a text. Here such
-    entries are set aside during the call unless they are dictionaries. Arguments and inverse are those of ``Spacingd``.
+    entries are set aside during the call unless they are dictionaries. The resampling, and that of the inverse, goes
+    axis by axis: see ``SeparableResample``. Arguments and inverse are those of ``Spacingd``.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.spacing_transform.sp_resample = SeparableResample(lazy=self.lazy)  # the rest it gets with each call
 
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """Resample the keys to ``pixdim`` (mm); ``data`` holds (C, D, H, W) tensors under them."""
@@ -32,7 +39,11 @@ class SafeSpacingd(Spacingd):
             if isinstance(name, str) and name.startswith(prefixes) and not isinstance(value, dict)
         }
         rest = {name: value for name, value in data.items() if name not in aside}
-        return {**super().__call__(rest, lazy=lazy), **aside}
+        resampled = super().__call__(rest, lazy=lazy)
+        if not (self.lazy if lazy is None else lazy):
+            for key in self.key_iterator(resampled):  # ``LoadVolumed`` keeps the order of the file
+                resampled[key] = resampled[key].contiguous()
+        return {**resampled, **aside}
 
 
 class ValidMaskd(MapTransform):
