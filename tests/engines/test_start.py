@@ -8,7 +8,8 @@ import torch
 from monai.transforms import Compose, Orientationd, ScaleIntensityRangePercentilesd, Spacingd
 
 from ssl3d.engines import run_folder, start_network, trained_network
-from ssl3d.networks import SegmentationNet, UNet3d
+from ssl3d.methods import S2DC
+from ssl3d.networks import SegmentationNet, TokenNet, UNet3d
 from ssl3d.weights import Passport, WeightsMismatch, passport_of, save
 
 
@@ -48,6 +49,15 @@ def test_the_backbone_is_filled_and_the_head_is_not(file):
         torch.equal(value.half(), stored[f"backbone.{key}"]) for key, value in started.backbone.state_dict().items()
     )
     assert torch.equal(started.head.weight, head)
+
+
+def test_a_teacher_starts_as_its_student(file):
+    method = S2DC(TokenNet(UNet3d(1, (8, 16)), 4, 8, 4), (1, 1, 1), queue_size=2)
+    start_network(method, "cpu", file)
+    stored = torch.load(file, weights_only=True)
+    for key, value in method.teacher.state_dict().items():
+        assert torch.equal(value, method.student.state_dict()[key])
+        assert not key.startswith("backbone.") or torch.equal(value.half(), stored[key])
 
 
 def test_none_leaves_the_random_weights(caplog):

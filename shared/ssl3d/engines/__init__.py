@@ -8,6 +8,7 @@ from .progress import Progress
 from .publish import Publish
 from .start import run_folder, start_network, trained_network
 from .summary import summary
+from .teacher_update import TeacherUpdate
 
 __all__ = [
     "Checkpoints",
@@ -15,6 +16,7 @@ __all__ = [
     "PreflightError",
     "Progress",
     "Publish",
+    "TeacherUpdate",
     "flag",
     "lower",
     "preflight",

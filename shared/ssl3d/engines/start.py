@@ -50,6 +50,8 @@ def start_network(
         weights.load(network, file, part="network", min_match=1.0)
     else:
         weights.load(getattr(network, "student", network), file, part="backbone")
+        if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
+            network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
     if transform is not None and passport is not None:
         facts = preprocessing(transform)
         facts.pop("roi_size", None)  # another crop is no mismatch

@@ -47,6 +47,39 @@ def affine_matrix(rotation: Tensor, scale: Tensor, translation: Tensor, shear: T
     return torch.cat([linear, translation[:, :, None]], dim=2)
 
 
+def voxel_matrix(matrix: Tensor, spacing: Tensor) -> Tensor:
+    """A matrix about the centre of a volume, given in mm, in voxels; so anisotropic spacing is dealt with once.
+
+    A rotation stays one in the patient, whatever the spacing; in voxels it is then no pure rotation.
+
+    Args:
+        matrix: shape ``(B, 3, 4)``, output to input coordinates in mm along D, H, W, such as :func:`affine_matrix`
+            gives for a translation in mm.
+        spacing: shape ``(3,)`` or ``(B, 3)``, mm a voxel along D, H, W.
+
+    Returns:
+        Shape ``(B, 3, 4)``, what :func:`~ssl3d.geometry.warp_affine` and :func:`~ssl3d.geometry.correspondence` read.
+
+    Raises:
+        ValueError: for any other shape, or spacing that is not positive.
+
+    Example:
+        >>> shift = torch.cat([torch.eye(3), torch.full((3, 1), 6.0)], dim=1)[None]  # 6 mm along each axis
+        >>> voxel_matrix(shift, torch.tensor([1.0, 2.0, 3.0]))[0, :, 3]
+        tensor([6., 3., 2.])
+    """
+    if matrix.ndim != 3 or matrix.shape[1:] != (3, 4):
+        raise ValueError(f"matrix must have shape (B, 3, 4), got {tuple(matrix.shape)}.")
+    if spacing.shape not in ((3,), (matrix.shape[0], 3)) or not (spacing > 0).all():
+        raise ValueError(
+            f"spacing must be positive, of shape (3,) or (B, 3) = ({matrix.shape[0]}, 3), got {spacing.tolist()} of "
+            f"shape {tuple(spacing.shape)}."
+        )
+    spacing = spacing.to(matrix).expand(matrix.shape[0], 3)
+    along = torch.cat([spacing, torch.ones_like(spacing[:, :1])], dim=1)  # the translation is no factor of positions
+    return matrix * along[:, None, :] / spacing[:, :, None]
+
+
 def _matrix(entries: List[Tensor]) -> Tensor:
     """Nine tensors of shape ``(B,)``, row by row, as a batch of matrices ``(B, 3, 3)``."""
     return torch.stack(entries, dim=1).reshape(-1, 3, 3)

@@ -2,5 +2,6 @@
 
 from .gvsl import GVSL
 from .mae import MAE
+from .s2dc import S2DC
 
-__all__ = ["GVSL", "MAE"]
+__all__ = ["GVSL", "MAE", "S2DC"]

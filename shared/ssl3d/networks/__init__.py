@@ -4,6 +4,7 @@ from .features import Features
 from .registration import Alignment, RegistrationNet
 from .restoration import RestorationHead
 from .tasks import ReconstructionNet, SegmentationNet
+from .tokens import TokenHead, TokenNet
 from .unet3d import UNet3d
 
 __all__ = [
@@ -13,5 +14,7 @@ __all__ = [
     "RegistrationNet",
     "RestorationHead",
     "SegmentationNet",
+    "TokenHead",
+    "TokenNet",
     "UNet3d",
 ]

@@ -197,5 +197,13 @@ def _mae(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
     return (network.student(views["masked"]),)
 
 
+def _s2dc(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
+    return network.predict(views)
+
+
 # What the networks of a method give, by the name of its class: a bundle's class is not ours, but its door's.
-PASSES: dict[str, Callable[[nn.Module, dict[str, Tensor]], Sequence[Tensor]]] = {"GVSL": _gvsl, "MAE": _mae}
+PASSES: dict[str, Callable[[nn.Module, dict[str, Tensor]], Sequence[Tensor]]] = {
+    "GVSL": _gvsl,
+    "MAE": _mae,
+    "S2DC": _s2dc,
+}

@@ -1,8 +1,11 @@
 """Views, corruption and spatial augmentation; matrices and warps come from ``geometry``."""
 
-from ..geometry import affine_matrix, warp_affine, warp_flow
+from ..geometry import affine_matrix, correspondence, patch_correspondence, warp_affine, warp_flow
+from .affine_augmentation import AffineAugmentation
 from .appearance import AppearanceAugmentation
 from .block_mask import BlockMask, FillBlocksd, HideBlocksd
+from .correspondence_views import CorrespondenceViews
+from .crop_grid import join_crops, split_crops
 from .loading import LoadVolumed, named_by_case
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
@@ -11,8 +14,10 @@ from .spatial_augmentation import SpatialAugmentation
 from .views import MaskedViews, PairViews
 
 __all__ = [
+    "AffineAugmentation",
     "AppearanceAugmentation",
     "BlockMask",
+    "CorrespondenceViews",
     "FileOrderWriter",
     "FillBlocksd",
     "HideBlocksd",
@@ -27,7 +32,11 @@ __all__ = [
     "ValidMaskd",
     "WarpOntoFixedd",
     "affine_matrix",
+    "correspondence",
+    "join_crops",
     "named_by_case",
+    "patch_correspondence",
+    "split_crops",
     "warp_affine",
     "warp_flow",
 ]

@@ -1,0 +1,96 @@
+"""Entropic optimal transport between two sets of tokens, with a dustbin on either side for those without partner."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .masked_mean import at_least_float32
+from .token_pairs import token_mask
+
+# Mass of what must not count. Its logarithm is finite in float32, and beside any token it is below rounding in float64.
+NOTHING = 1e-30
+
+
+def log_optimal_transport(
+    scores: Tensor,
+    dustbin: float | Tensor = 1.0,
+    num_iterations: int = 20,
+    *,
+    query_valid: Tensor | None = None,
+    key_valid: Tensor | None = None,
+) -> Tensor:
+    """Log of the transport plan of tokens and dustbins after Sinkhorn iterations in the log domain, rows first.
+
+    The scores get a further row and column of the value ``dustbin``. Each token brings mass 1, the dustbin of the rows
+    N and that of the columns M, so that it may take up all tokens of the other side. Each token row and column of
+    ``exp`` of the plan sums to 1 (the rows up to convergence, which 20 iterations reach in float64 for cosines).
+
+    Args:
+        scores: shape ``(B, M, N)``, similarities divided by the temperature (the entropic regularisation).
+        dustbin: score of having no partner, a number or a 0-dim tensor.
+        num_iterations: exactly that many, at least 1.
+        query_valid: shape ``(B, M)``, bool or 0/1; an invalid token has no mass (below 1e-28), as if it were not there.
+        key_valid: shape ``(B, N)``, likewise.
+
+    Returns:
+        Shape ``(B, M + 1, N + 1)``, in the dtype of ``scores``, float32 at least, with the exact gradient of the
+        iterations to ``scores`` and to a tensor ``dustbin``.
+
+    Raises:
+        ValueError: for any other shape, or a number of iterations below 1.
+
+    Source: S2DC (arXiv:2507.02581), patch-to-patch matching, as its released code computes it, after Sarlin et al.,
+    SuperGlue (arXiv:1911.11763), section 3.2; computed by POT (Flamary et al., JMLR 2021).
+
+    Example:
+        >>> plan = log_optimal_transport(torch.zeros(1, 2, 3)).exp()
+        >>> plan.shape, plan[0, :2].sum(dim=1)
+        (torch.Size([1, 3, 4]), tensor([1., 1.]))
+    """
+    from ot.batch import bregman_log_projection_batch
+
+    if scores.ndim != 3 or 0 in scores.shape or not scores.is_floating_point():
+        raise ValueError(
+            f"scores must be floating-point of shape (B, M, N), none of them 0, got {tuple(scores.shape)} of "
+            f"{scores.dtype}."
+        )
+    if isinstance(dustbin, Tensor) and dustbin.ndim:
+        raise ValueError(f"dustbin must be a number or a 0-dim tensor, got shape {tuple(dustbin.shape)}.")
+    if num_iterations < 1:
+        raise ValueError(f"num_iterations must be at least 1, got {num_iterations}.")
+    rows = token_mask("query_valid", query_valid, scores)
+    columns = token_mask("key_valid", key_valid, scores.transpose(1, 2))
+    scores = at_least_float32(scores).masked_fill(~(rows[:, :, None] & columns[:, None, :]), 0)
+
+    batch, queries, keys = scores.shape
+    bin_score = torch.as_tensor(dustbin).to(scores)
+    scores = torch.cat([scores, bin_score.expand(batch, queries, 1)], dim=2)
+    scores = torch.cat([scores, bin_score.expand(batch, 1, keys + 1)], dim=1)  # (B, M + 1, N + 1)
+    # Far below all others, so that they are out of the first iteration too, where their mass has not told yet.
+    absent = F.pad(~rows, [0, 1])[:, :, None] | F.pad(~columns, [0, 1])[:, None, :]
+    scores = scores.masked_fill(absent, scores.detach().amin() + 4 * math.log(NOTHING))
+    m, n = rows.sum(dim=1, keepdim=True), columns.sum(dim=1, keepdim=True)  # (B, 1)
+    total = (m + n).clamp(min=1).to(scores)
+    row_mass = torch.cat([rows, n], dim=1) / total  # (B, M + 1)
+    column_mass = torch.cat([columns, m], dim=1) / total  # (B, N + 1)
+    result = bregman_log_projection_batch(
+        scores,
+        row_mass.clamp(min=NOTHING),
+        column_mass.clamp(min=NOTHING),
+        max_iter=num_iterations,
+        tol=0,  # no early stop
+        grad="autodiff",  # the default gives no gradient, "last_step" a wrong one for losses on the plan
+    )
+    return result["log_T"] + total.log()[:, :, None]
+
+
+def check_transport(dustbin: float, num_iterations: int, temperature: float) -> None:
+    """Raise ``ValueError`` for settings of a transport that are of no use, with the value in the message."""
+    if not math.isfinite(dustbin):
+        raise ValueError(f"dustbin must be a finite number, got {dustbin}.")
+    if num_iterations < 1 or num_iterations != int(num_iterations):
+        raise ValueError(f"num_iterations must be a whole number of at least 1, got {num_iterations}.")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be a positive number, got {temperature}.")

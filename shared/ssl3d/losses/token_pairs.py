@@ -1,0 +1,92 @@
+"""What the losses on tokens share: checks, cosines in full precision, which pairs are positive, negative or neither."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .masked_mean import at_least_float32
+
+
+class TokenPairs(NamedTuple):
+    """All pairs of a query and a key token of each item.
+
+    Attributes:
+        cosine: (B, M, N), float32 at least; 0 where a token is invalid.
+        positive: (B, M, N), bool, the pairs that correspond, of valid tokens.
+        negative: (B, M, N), bool, all other pairs of valid tokens.
+        query_valid: (B, M), bool.
+        key_valid: (B, N), bool.
+    """
+
+    cosine: Tensor
+    positive: Tensor
+    negative: Tensor
+    query_valid: Tensor
+    key_valid: Tensor
+
+
+def token_pairs(
+    query: Tensor,
+    key: Tensor,
+    correspondence: Tensor,
+    query_valid: Tensor | None = None,
+    key_valid: Tensor | None = None,
+) -> TokenPairs:
+    """Compare every query token with every key token of its item.
+
+    Args:
+        query: shape ``(B, M, C)``, unit-norm; values of invalid tokens do not matter, and need not be finite.
+        key: shape ``(B, N, C)``, likewise.
+        correspondence: shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
+        query_valid: shape ``(B, M)``, bool or 0/1; ``None``: all are valid.
+        key_valid: shape ``(B, N)``, likewise.
+
+    Raises:
+        ValueError: for any other shape.
+    """
+    for name, tokens in {"query": query, "key": key}.items():
+        if tokens.ndim != 3 or 0 in tokens.shape or not tokens.is_floating_point():
+            raise ValueError(
+                f"{name} must be floating-point tokens of shape (B, N, C), none of them 0, got {tuple(tokens.shape)} "
+                f"of {tokens.dtype}."
+            )
+    if (key.shape[0], key.shape[2]) != (query.shape[0], query.shape[2]):
+        raise ValueError(f"query and key must share B and C, got {tuple(query.shape)} and {tuple(key.shape)}.")
+    shape = (query.shape[0], query.shape[1], key.shape[1])
+    if tuple(correspondence.shape) not in (shape, shape[1:]):
+        raise ValueError(
+            f"correspondence must have shape (B, M, N) = {shape} or (M, N) = {shape[1:]}, got "
+            f"{tuple(correspondence.shape)}."
+        )
+    query_valid = token_mask("query_valid", query_valid, query)
+    key_valid = token_mask("key_valid", key_valid, key)
+
+    query, key = at_least_float32(query), key.to(torch.promote_types(query.dtype, torch.float32))
+    # Zeros instead of invalid tokens before the product: whatever they hold reaches neither value nor gradient.
+    query = query.masked_fill(~query_valid[:, :, None], 0)
+    key = key.masked_fill(~key_valid[:, :, None], 0)
+    with torch.autocast(query.device.type, enabled=False):  # it would round the cosines to half precision
+        cosine = query @ key.transpose(1, 2)  # (B, M, C) @ (B, C, N) -> (B, M, N)
+    both = query_valid[:, :, None] & key_valid[:, None, :]
+    matched = correspondence.to(query.device).bool().expand(shape)
+    return TokenPairs(cosine, matched & both, ~matched & both, query_valid, key_valid)
+
+
+def token_mask(name: str, valid: Tensor | None, tokens: Tensor) -> Tensor:
+    """``valid`` as bool, ``(B, N)`` for ``tokens (B, N, ...)``; all True for ``None``.
+
+    Raises:
+        ValueError: for any other shape.
+    """
+    wanted = tuple(tokens.shape[:2])
+    if valid is None:
+        return torch.ones(wanted, dtype=torch.bool, device=tokens.device)
+    if tuple(valid.shape) != wanted:
+        raise ValueError(f"{name} must have shape {wanted}, one value for each token, got {tuple(valid.shape)}.")
+    return valid.to(tokens.device).bool()
+
+
+def pair_mean(values: Tensor, pairs: Tensor) -> Tensor:
+    """Mean of ``values (B, M, N)`` over the chosen ``pairs`` of each item, ``(B,)``; an item without any counts 0."""
+    return (values * pairs).sum(dim=(1, 2)) / pairs.sum(dim=(1, 2)).clamp(min=1)

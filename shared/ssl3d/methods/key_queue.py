@@ -1,0 +1,65 @@
+"""A queue of embeddings of past crops, equal on all processes, and what is gathered from them."""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KeyQueue(nn.Module):
+    """First in, first out: the last ``size`` keys, in the order of their draws. Buffers, saved and restored.
+
+    At first it holds random unit vectors, the same ones in every run.
+
+    Args:
+        size: number of keys, a multiple of the batch over all processes.
+        channels: of a key.
+
+    Raises:
+        ValueError: a size below 1; when keys are added, a batch that does not divide it.
+
+    Source: He et al., MoCo (arXiv:1911.05722), section 3.2.
+
+    Example:
+        >>> KeyQueue(4, 8).keys.shape
+        torch.Size([4, 8])
+    """
+
+    keys: Tensor
+    position: Tensor
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        if size < 1:
+            raise ValueError(f"The queue must hold at least one key, got size {size}.")
+        start = torch.randn(size, channels, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("keys", F.normalize(start, dim=1))
+        self.register_buffer("position", torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def add(self, keys: Tensor, draws: Tensor) -> None:
+        """Replace the oldest keys.
+
+        Args:
+            keys: shape ``(B, C)``, of all processes, see :func:`gathered`.
+            draws: shape ``(B,)``, their draw numbers: the keys enter in this order.
+        """
+        size, count = len(self.keys), len(keys)
+        if size % count:
+            raise ValueError(
+                f"The queue holds {size} keys, which is no multiple of the {count} items of a batch over all "
+                "processes. Choose a queue_size that is."
+            )
+        places = (self.position + torch.arange(count, device=keys.device)) % size
+        self.keys[places] = keys[draws.argsort()].to(self.keys)
+        self.position.copy_((self.position + count) % size)
+
+
+@torch.no_grad()
+def gathered(values: Tensor) -> Tensor:
+    """``values`` (B, ...) of all processes, (processes · B, ...), without gradient; with one process as they are."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return values.detach()
+    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, values.detach().contiguous())
+    return torch.cat(parts)

@@ -1,0 +1,171 @@
+"""S2DC: tokens that are alike within an anatomical structure and differ between structures."""
+
+import copy
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..losses import PatchMatchingLoss, QueueContrastiveLoss, StructureConsistencyLoss
+from ..networks import TokenNet
+from ..transforms import join_crops, split_crops
+from .key_queue import KeyQueue, gathered
+from .token_monitors import matching_accuracy, token_spread
+
+
+class Tokens(NamedTuple):
+    """What student and teacher make of the views of B items with P crops and N cells.
+
+    Attributes:
+        query: (B, N, E), the student's tokens of the volume.
+        key: (B, N, E), the teacher's tokens of the warped copy.
+        embedding: (B, E), the student's embedding of the chosen crop.
+        partners: (B, P, E), the teacher's embeddings of the augmented crops.
+        next_key: (B, E), the teacher's embedding of the chosen crop, for the queue.
+    """
+
+    query: Tensor
+    key: Tensor
+    embedding: Tensor
+    partners: Tensor
+    next_key: Tensor
+
+
+class S2DC(nn.Module):
+    """Matches the patches of a volume with those of a warped copy, and tells crops from those of other volumes.
+
+    The student sees the crops of the volume, the teacher, an average of former students, those of the warped copy.
+    Three losses: the patch matching by optimal transport against the known correspondence; the consistency, which
+    counts a match the less the more patches look like it; the contrast of one crop with its augmented copy, against all
+    other augmented crops of the batch, over all processes, and a queue of former ones.
+
+    The teacher is moved by ``ssl3d.engines.TeacherUpdate``. In evaluation the queue stays as it is, and nothing is
+    gathered, since the batches of the processes may differ.
+
+    Args:
+        student: the network that is trained; what is used afterwards, or its teacher.
+        crops: number of crops of a volume along D, H, W, as in ``CorrespondenceViews``.
+        queue_size: keys in the queue, a multiple of the batch over all processes.
+        matcher, dustbin, num_iterations, temperature: see ``PatchMatchingLoss``.
+        contrast_temperature: see ``QueueContrastiveLoss``.
+
+    Raises:
+        ValueError: arguments of another form; in a call, crops that do not fit the backbone, or views of other cells.
+
+    Source: S2DC, ICCV 2025, https://arxiv.org/abs/2507.02581. Departures from its released code: exact correspondence
+    in three dimensions, layer normalisation in the heads, unit-norm embeddings, padding counts nowhere.
+
+    Example:
+        >>> image, valid = torch.rand(1, 1, 32, 32, 32), torch.ones(1, 1, 32, 32, 32)
+        >>> views, _ = CorrespondenceViews((1, 2, 2), 8)({"image": image, "valid": valid, "draw": torch.tensor([0])})
+        >>> [name for name in S2DC(TokenNet(UNet3d(), 8), (1, 2, 2), queue_size=8)(views)]
+        ['matching', 'consistency', 'contrast', 'accuracy', 'chance', 'dustbin', 'feature_std', 'effective_rank']
+    """
+
+    def __init__(
+        self,
+        student: TokenNet,
+        crops: Sequence[int],
+        queue_size: int,
+        *,
+        matcher: str = "sinkhorn",
+        dustbin: float = 1.0,
+        num_iterations: int = 20,
+        temperature: float = 1.0,
+        contrast_temperature: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if len(crops) != 3 or min(crops) < 1:
+            raise ValueError(f"crops must be three whole numbers of at least 1, along D, H, W, got {tuple(crops)}.")
+        self.crops = tuple(crops)
+        self.student = student
+        self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
+        width: int = student.global_head[-1].out_features  # type: ignore[assignment]
+        self.queue = KeyQueue(queue_size, width)
+        self.matching = PatchMatchingLoss(matcher, dustbin, num_iterations, temperature)
+        self.consistency = StructureConsistencyLoss()
+        self.contrast = QueueContrastiveLoss(contrast_temperature)
+
+    def train(self, mode: bool = True) -> "S2DC":
+        """Switch the student to training or evaluation; the teacher stays in evaluation."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def predict(self, views: dict[str, Tensor]) -> Tokens:
+        """Tokens and embeddings of a batch of views; see ``forward``."""
+        crops = self._split(views["image"])
+        batch, per_item = len(views["image"]), len(crops) // len(views["image"])
+        chosen = views["chosen"] + per_item * torch.arange(batch, device=crops.device)  # among all crops
+        seen = self.student.encode(crops)
+        query = self._join(self.student.tokens(seen))
+        embedding = self.student.embedding(seen)[chosen]
+        with torch.no_grad():
+            key = self._join(self.teacher(self._split(views["warped"])))
+            # The chosen crops and the augmented ones in one pass.
+            others = self.teacher.encode(torch.cat([crops[chosen], self._split(views["augmented"])]))
+            next_key, partners = self.teacher.embedding(others).split([batch, len(crops)])
+        return Tokens(query, key, embedding, partners.unflatten(0, (batch, per_item)), next_key)
+
+    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Parts of the loss, scalars: ``matching``, ``consistency``, ``contrast``; the rest is to watch.
+
+        ``accuracy`` is the share of tokens with a partner whose most similar token in the copy is that partner,
+        ``chance`` what guessing would give, ``dustbin`` the share of the student's mass that found no partner;
+        ``feature_std`` and ``effective_rank`` of the student's tokens, see ``token_spread``.
+
+        Args:
+            views: of ``CorrespondenceViews``.
+        """
+        tokens = self.predict(views)
+        truth, masks = views["correspondence"], (views["image_valid"], views["warped_valid"])
+        if truth.shape[1] != tokens.query.shape[1]:
+            raise ValueError(
+                f"The views have {truth.shape[1]} cells a volume and the network {tokens.query.shape[1]} tokens: the "
+                f"cell of the views must be the stride of the tokens, {self.student.stride} voxels."
+            )
+        matching = self.matching(tokens.query, tokens.key, truth, *masks)
+        accuracy, chance = matching_accuracy(tokens.query.detach(), tokens.key, truth, *masks)
+        std, rank = token_spread(tokens.query.detach(), views["image_valid"])
+        return {
+            "matching": matching,
+            "consistency": self.consistency(tokens.query, tokens.key, truth, *masks),
+            "contrast": self._contrast(tokens, views),
+            "accuracy": accuracy,
+            "chance": chance,
+            "dustbin": self.matching.unmatched,
+            "feature_std": std,
+            "effective_rank": rank,
+        }
+
+    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What a person wants to see of views: volumes (B, C, D, H, W) by name."""
+        return {name: views[name] for name in ("image", "warped", "augmented")}
+
+    def _contrast(self, tokens: Tokens, views: dict[str, Tensor]) -> Tensor:
+        number = torch.arange(tokens.partners.shape[1], device=tokens.partners.device)
+        is_chosen = number == views["chosen"][:, None]  # (B, P)
+        positive = tokens.partners[is_chosen]  # (B, E)
+        usable = views["crop_valid"] & ~is_chosen
+        values = (tokens.partners, usable, tokens.next_key, views["draw"])
+        partners, usable, keys, draws = (gathered(value) for value in values) if self.training else values
+        loss = self.contrast(tokens.embedding, positive, torch.cat([partners[usable], self.queue.keys]))
+        if self.training:
+            self.queue.add(keys, draws)
+        return loss
+
+    def _split(self, volume: Tensor) -> Tensor:
+        crops = split_crops(volume, self.crops)
+        coarsest = max(self.student.backbone.encoder_strides)  # type: ignore[arg-type]
+        if any(length % coarsest for length in crops.shape[2:]):
+            raise ValueError(
+                f"A crop of {tuple(crops.shape[2:])} voxels (a volume of {tuple(volume.shape[2:])} in {self.crops} "
+                f"crops) does not fit the backbone, whose coarsest stride is {coarsest}: it would be padded, and its "
+                f"tokens would be beside their cells. Take a roi_size that is a multiple of {coarsest} times the crops."
+            )
+        return crops
+
+    def _join(self, maps: Tensor) -> Tensor:
+        """Tokens (B, N, E) of the volumes from those of their crops (B · P, E, d, h, w)."""
+        return join_crops(maps, self.crops).flatten(2).transpose(1, 2)

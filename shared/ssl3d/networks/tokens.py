@@ -1,0 +1,96 @@
+"""Tokens and an embedding of a volume from one backbone: the network that S2DC trains and that is used afterwards."""
+
+from typing import List, Tuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TokenHead(nn.Sequential):
+    """Three linear layers, the first two with layer normalisation and ReLU.
+
+    Layer normalisation, not batch normalisation as in the release: a token then depends on nothing else in the batch,
+    training equals inference, and several processes need not talk.
+
+    Args:
+        in_channels, hidden_channels, out_channels: at least 1.
+
+    Raises:
+        ValueError: a number of channels below 1.
+
+    Source: S2DC (arXiv:2507.02581), the heads of its released code (768, 2048, 2048, 512 channels).
+
+    Example:
+        >>> TokenHead(96, 256, 128)(torch.zeros(2, 10, 96)).shape
+        torch.Size([2, 10, 128])
+    """
+
+    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int) -> None:
+        if min(in_channels, hidden_channels, out_channels) < 1:
+            raise ValueError(
+                f"channels must be at least 1, got {in_channels}, hidden {hidden_channels}, out {out_channels}."
+            )
+        layers: list[nn.Module] = []
+        for narrow in (in_channels, hidden_channels):
+            layers += [nn.Linear(narrow, hidden_channels), nn.LayerNorm(hidden_channels), nn.ReLU(inplace=True)]
+        super().__init__(*layers, nn.Linear(hidden_channels, out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., out_channels) of ``x`` (..., in_channels)."""
+        return super().forward(x)
+
+
+class TokenNet(nn.Module):
+    """Unit-norm tokens of a chosen stride, and one unit-norm embedding, of a volume.
+
+    The tokens come from the backbone's encoder map of that stride, the embedding from the mean of its coarsest map,
+    each through a head of its own. The decoder is not trained by it.
+
+    Args:
+        backbone: module that follows the ``Features`` contract.
+        stride: voxels of a token along each axis, one of the backbone's ``encoder_strides``.
+        hidden_channels, out_channels: of the heads.
+
+    Raises:
+        ValueError: a stride that the backbone does not have.
+
+    Source: S2DC (arXiv:2507.02581), with unit-norm embeddings.
+
+    Example:
+        >>> TokenNet(UNet3d(), stride=8)(torch.zeros(1, 1, 32, 32, 32)).shape
+        torch.Size([1, 128, 4, 4, 4])
+    """
+
+    def __init__(self, backbone: nn.Module, stride: int, hidden_channels: int = 256, out_channels: int = 128) -> None:
+        super().__init__()
+        strides: Tuple[int, ...] = tuple(backbone.encoder_strides)  # type: ignore[arg-type]
+        widths: Tuple[int, ...] = tuple(backbone.encoder_channels)  # type: ignore[arg-type]
+        if stride not in strides:
+            raise ValueError(f"stride must be one of the backbone's encoder strides {strides}, got {stride}.")
+        self.backbone = backbone
+        self.stride = stride
+        self.level = strides.index(stride)
+        self.token_head = TokenHead(widths[self.level], hidden_channels, out_channels)
+        self.global_head = TokenHead(widths[-1], hidden_channels, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Unit-norm tokens (B, out_channels, d, h, w) of ``x`` (B, C, D, H, W), on the backbone's padded grid."""
+        return self.tokens(self.encode(x))
+
+    def encode(self, x: Tensor) -> List[Tensor]:
+        """The backbone's encoder maps, without its decoder where it can do without, which saves most of the time."""
+        return self.backbone.encode(x) if hasattr(self.backbone, "encode") else self.backbone(x).encoder  # type: ignore
+
+    def tokens(self, maps: List[Tensor]) -> Tensor:
+        """Unit-norm tokens (B, out_channels, d, h, w), float32 at least, of encoder maps."""
+        return unit_norm(self.token_head(maps[self.level].movedim(1, -1))).movedim(-1, 1)
+
+    def embedding(self, maps: List[Tensor]) -> Tensor:
+        """Unit-norm embeddings (B, out_channels), float32 at least, of encoder maps."""
+        return unit_norm(self.global_head(maps[-1].mean(dim=(2, 3, 4))))
+
+
+def unit_norm(x: Tensor) -> Tensor:
+    """``x`` (..., C) over its length, float32 at least; zeros stay zeros."""
+    # In half precision the bound on the length would round to 0, and zeros would become NaN.
+    return F.normalize(x if x.element_size() > 4 else x.float(), dim=-1)
