@@ -1,6 +1,7 @@
 """Pictures, intervals and studies: what a result is worth."""
 
 from .class_table import ClassTable
+from .points import read_points, write_points
 from .preview import Preview
 from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
@@ -18,5 +19,7 @@ __all__ = [
     "ScoreRegistrationd",
     "ViewsPreview",
     "estimate",
+    "read_points",
     "study",
+    "write_points",
 ]

@@ -1,5 +1,6 @@
 """Loss functions, one idea a file: scalars with gradient out of volumes or tokens; padding does not count."""
 
+from .anatomical_embedding import AnatomicalEmbeddingLoss
 from .flow_smoothness import FlowSmoothnessLoss
 from .local_ncc import LocalNCCLoss
 from .masked_mean import masked_mean
@@ -7,17 +8,21 @@ from .optimal_transport import log_optimal_transport
 from .patch_matching import PatchMatchingLoss
 from .queue_contrast import QueueContrastiveLoss
 from .restoration import RestorationLoss
+from .self_distillation import SelfDistillationLoss, teacher_temperature
 from .structure_consistency import StructureConsistencyLoss
 from .weighted_sum import WeightedSum
 
 __all__ = [
+    "AnatomicalEmbeddingLoss",
     "FlowSmoothnessLoss",
     "LocalNCCLoss",
     "PatchMatchingLoss",
     "QueueContrastiveLoss",
     "RestorationLoss",
+    "SelfDistillationLoss",
     "StructureConsistencyLoss",
     "WeightedSum",
     "log_optimal_transport",
     "masked_mean",
+    "teacher_temperature",
 ]

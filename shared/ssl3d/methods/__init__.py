@@ -1,7 +1,21 @@
 """The methods: views in, parts of the loss out."""
 
+from .alice import Alice, AliceBranch
+from .anatomical_embedding import AnatomicalEmbedding
 from .gvsl import GVSL
 from .mae import MAE
+from .matching import EmbeddedScan, Matches, embed_scan, match_points
 from .s2dc import S2DC
 
-__all__ = ["GVSL", "MAE", "S2DC"]
+__all__ = [
+    "GVSL",
+    "MAE",
+    "S2DC",
+    "Alice",
+    "AliceBranch",
+    "AnatomicalEmbedding",
+    "EmbeddedScan",
+    "Matches",
+    "embed_scan",
+    "match_points",
+]

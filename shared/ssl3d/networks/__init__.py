@@ -1,6 +1,9 @@
 """Backbones and the networks built on them."""
 
+from .anatomical_embedding import AnatomicalEmbeddingNet, Embeddings
+from .cross_attention import CrossAttentionAlignment
 from .features import Features
+from .projection import ProjectionHead, Projections
 from .registration import Alignment, RegistrationNet
 from .restoration import RestorationHead
 from .tasks import ReconstructionNet, SegmentationNet
@@ -9,7 +12,12 @@ from .unet3d import UNet3d
 
 __all__ = [
     "Alignment",
+    "AnatomicalEmbeddingNet",
+    "CrossAttentionAlignment",
+    "Embeddings",
     "Features",
+    "ProjectionHead",
+    "Projections",
     "ReconstructionNet",
     "RegistrationNet",
     "RestorationHead",

@@ -6,6 +6,7 @@ from .appearance import AppearanceAugmentation
 from .block_mask import BlockMask, FillBlocksd, HideBlocksd
 from .correspondence_views import CorrespondenceViews
 from .crop_grid import join_crops, split_crops
+from .embedding_views import EmbeddingViews, TwoWindows
 from .loading import LoadVolumed, named_by_case
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
@@ -18,6 +19,7 @@ __all__ = [
     "AppearanceAugmentation",
     "BlockMask",
     "CorrespondenceViews",
+    "EmbeddingViews",
     "FileOrderWriter",
     "FillBlocksd",
     "HideBlocksd",
@@ -29,6 +31,7 @@ __all__ = [
     "SafeSpacingd",
     "SaveRegistrationd",
     "SpatialAugmentation",
+    "TwoWindows",
     "ValidMaskd",
     "WarpOntoFixedd",
     "affine_matrix",

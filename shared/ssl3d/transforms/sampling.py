@@ -1,10 +1,11 @@
 """What all samplers of parameters share: random states from (seed, draw), checks of sizes."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from zlib import crc32
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..data import draw_seed
@@ -33,6 +34,24 @@ def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.Rando
     if not numbers or min(numbers) < 0:
         raise ValueError(f"draws must be integers from 0, one for each item of the batch, got {draws}.")
     return [np.random.RandomState([draw_seed(seed, number), crc32(purpose.encode())]) for number in numbers]
+
+
+def permutations(seed: int, draws: Draws, purpose: str) -> list[Callable[[int], Tensor]]:
+    """Functions of n that give the numbers below n in random order, int64: one for each item of a batch.
+
+    What such a function gives is a function of (seed, draw), of the purpose and of its earlier calls.
+
+    Args:
+        seed, draws, purpose: see :func:`random_states`.
+
+    Raises:
+        ValueError: see :func:`random_states`.
+    """
+
+    def of(state: np.random.RandomState) -> Callable[[int], Tensor]:
+        return lambda n: torch.from_numpy(state.permutation(n))
+
+    return [of(state) for state in random_states(seed, draws, purpose)]
 
 
 def check_size(size: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:

@@ -1,0 +1,129 @@
+"""Named points on disk: CSV, JSON, and the fiducials of 3D Slicer."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+SLICER = ".mrk.json"
+SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+    "markups-schema-v1.0.3.json#"
+)
+# What Slicer writes, or has written; the numbers are its old names.
+SIGNS = {"RAS": (1, 1, 1), "0": (1, 1, 1), "LPS": (-1, -1, 1), "1": (-1, -1, 1)}
+
+
+def read_points(path: str | Path) -> dict[str, tuple[float, float, float]]:
+    """Read named points, in mm, world coordinates (RAS+).
+
+    Args:
+        path: by its ending ``.csv``, with the columns ``name, x, y, z``; ``.mrk.json``, point lists of 3D Slicer, in
+            LPS or RAS as the file says; any other ``.json``: an object from each name to ``[x, y, z]`` or to
+            an object with ``world``, as synthetic landmarks have it.
+
+    Raises:
+        ValueError: another ending, a file that cannot be read as such, a name that stands twice, or a coordinate that
+            is no finite number; with the file's name.
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(path)
+    kind = _kind(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        entries = {"csv": _from_csv, "slicer": _from_slicer, "json": _from_json}[kind](text)
+    except FileNotFoundError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+        raise ValueError(
+            f"{path} cannot be read as {kind} points: {type(error).__name__}: {error}. It needs names and "
+            "x, y, z in mm."
+        ) from error
+    points: dict[str, tuple[float, float, float]] = {}
+    for name, place in entries:
+        if name in points:
+            raise ValueError(f"{path}: the name {name!r} stands twice. Give each point a name of its own.")
+        if len(place) != 3 or not all(math.isfinite(value) for value in place):
+            raise ValueError(f"{path}: point {name!r} must have three finite coordinates in mm, got {place}.")
+        x, y, z = place
+        points[name] = (x, y, z)
+    return points
+
+
+def write_points(
+    path: str | Path, points: Mapping[str, Sequence[float]], scores: Mapping[str, float] | None = None
+) -> None:
+    """Write named points in the format of the ending, see :func:`read_points`; Slicer's in LPS, as Slicer does.
+
+    Args:
+        path: of the file; its folder must exist.
+        points: (x, y, z) in mm, RAS+, by name.
+        scores: of some or all points, kept beside them.
+
+    Raises:
+        ValueError: another ending.
+    """
+    path, scores = Path(path), scores or {}
+    kind = _kind(path)
+    if kind == "csv":
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["name", "x", "y", "z", *(["score"] if scores else [])])
+            for name, place in points.items():
+                writer.writerow([name, *place, *([scores.get(name, "")] if scores else [])])
+        return
+    content: dict[str, Any]
+    if kind == "slicer":
+        controls = []
+        for number, (name, place) in enumerate(points.items(), start=1):
+            position = [sign * value for sign, value in zip(SIGNS["LPS"], place, strict=True)]
+            note = f"score {scores[name]:.3f}" if name in scores else ""
+            controls.append({"id": str(number), "label": name, "description": note, "position": position})
+        markup = {"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": controls}
+        content = {"@schema": SCHEMA, "markups": [markup]}
+    else:
+        content = {
+            name: {"world": list(place), **({"score": scores[name]} if name in scores else {})}
+            for name, place in points.items()
+        }
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith(SLICER):
+        return "slicer"
+    if path.suffix.lower() in (".csv", ".json"):
+        return path.suffix.lower()[1:]
+    raise ValueError(f"{path}: points are read and written as .csv, .json or {SLICER}.")
+
+
+def _from_csv(text: str) -> list[tuple[str, list[float]]]:
+    rows = csv.DictReader(text.splitlines())
+    return [(row["name"], [float(row[axis]) for axis in "xyz"]) for row in rows]
+
+
+def _from_json(text: str) -> list[tuple[str, list[float]]]:
+    def no_double(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"a name stands twice among {', '.join(names)}")
+        return dict(pairs)
+
+    content = json.loads(text, object_pairs_hook=no_double)
+    places = {name: entry["world"] if isinstance(entry, dict) else entry for name, entry in content.items()}
+    return [(name, [float(value) for value in place]) for name, place in places.items()]
+
+
+def _from_slicer(text: str) -> list[tuple[str, list[float]]]:
+    entries = []
+    for markup in json.loads(text)["markups"]:
+        system, unit = str(markup.get("coordinateSystem", "LPS")), markup.get("coordinateUnits", "mm")
+        if system not in SIGNS or unit != "mm":
+            raise ValueError(f"coordinates in {system} and {unit}; only LPS or RAS in mm can be read")
+        for control in markup["controlPoints"]:
+            position = [sign * float(value) for sign, value in zip(SIGNS[system], control["position"], strict=True)]
+            entries.append((control["label"], position))
+    return entries

@@ -1,0 +1,262 @@
+"""Contrast of anatomical places: embeddings of the same point of a body in two views, against those of all others."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .embedding_tokens import (
+    Contrast,
+    Permutation,
+    Tokens,
+    cells,
+    cross_entropy,
+    distances,
+    hardest,
+    nearest,
+    subset,
+    upsampled,
+    volume_tokens,
+)
+from .gathering import gather_batch
+from .masked_mean import at_least_float32
+
+CLOSEST = 0.5  # mm beyond the smallest distance, for anchors where no voxel has one within positive_distance
+
+
+class AnatomicalEmbeddingLoss(nn.Module):
+    """Cross entropy, over ``temperature``, of the similarity of an anchor to its own place against other places.
+
+    *Fine*: anchors lie where the two views of a volume overlap; the positive is the nearest voxel of the other view.
+    Negatives are a random part of those voxels of both views that look most like the anchor, fine and coarse embedding
+    together, and are ``ignore_distance`` or more away from it. Where the views do not overlap, voxels of the first view
+    are contrasted with the rest of that view.
+
+    *Coarse*: all cells with a counterpart in the other view are anchors; negatives are hard ones of the same volume and
+    random ones of the other volumes of the batch, of all processes. Without any counterpart each cell is its own
+    positive.
+
+    Tokens that are ignored or not valid are never selected, whatever their similarity. A volume with nothing to
+    compare counts 0.
+
+    Args:
+        temperature: positive.
+        positive_distance, ignore_distance: of fine anchors, mm.
+        coarse_positive_distance, coarse_ignore_distance: of coarse anchors, mm.
+        coarse_max_z: largest distance along ``z_axis`` to a coarse positive, mm, not included.
+        z_axis: channel of ``coordinates`` that runs along the body.
+        candidates, anchors: how many voxels of the overlap are tried, and how many of them are kept, in each view.
+        hard_negatives, negatives: how many of the most similar voxels, and how many of these at random.
+        coarse_hard_negatives, coarse_negatives: the same of coarse cells.
+        global_negatives: coarse cells of other volumes, 0 or more.
+        permutation: of n numbers; a random subset of k of them is ``permutation(n)[:k]``.
+
+    Raises:
+        ValueError: an argument outside these bounds; in a call, a wrong shape.
+
+    Source: Yan et al., SAM: Self-supervised Learning of Pixel-wise Anatomical Embeddings in Radiological Images
+    (arXiv:2012.02383), section III, as its released code computes it, but that ignored tokens are never selected (they
+    had similarity 0 there) and that tokens in padding take no part.
+
+    Example:
+        >>> fine = F.normalize(torch.rand(2, 2, 8, 4, 4, 4), dim=2)
+        >>> coarse = F.normalize(torch.rand(2, 2, 8, 2, 2, 2), dim=2)
+        >>> grid = torch.stack(torch.meshgrid([2.0 * torch.arange(8)] * 3, indexing="ij"))
+        >>> coordinates, valid = grid.expand(2, 2, 3, 8, 8, 8), torch.ones(2, 2, 1, 8, 8, 8)
+        >>> sorted(AnatomicalEmbeddingLoss(z_axis=2)(fine, coarse, coordinates, valid))
+        ['coarse', 'fine']
+    """
+
+    def __init__(
+        self,
+        *,
+        temperature: float = 0.5,
+        positive_distance: float = 5.0,
+        ignore_distance: float = 3.0,
+        coarse_positive_distance: float = 25.0,
+        coarse_ignore_distance: float = 5.0,
+        coarse_max_z: float = 6.0,
+        z_axis: int = 0,
+        candidates: int = 2000,
+        anchors: int = 100,
+        hard_negatives: int = 2000,
+        negatives: int = 500,
+        coarse_hard_negatives: int = 250,
+        coarse_negatives: int = 200,
+        global_negatives: int = 300,
+        permutation: Permutation = torch.randperm,
+    ) -> None:
+        super().__init__()
+        positive = {
+            "temperature": temperature,
+            "positive_distance": positive_distance,
+            "coarse_positive_distance": coarse_positive_distance,
+            "coarse_max_z": coarse_max_z,
+        }
+        ignored = {"ignore_distance": ignore_distance, "coarse_ignore_distance": coarse_ignore_distance}
+        counts = {
+            "candidates": candidates,
+            "anchors": anchors,
+            "hard_negatives": hard_negatives,
+            "negatives": negatives,
+            "coarse_hard_negatives": coarse_hard_negatives,
+            "coarse_negatives": coarse_negatives,
+        }
+        for name, value in positive.items():
+            if not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}.")
+        for name, value in ignored.items():
+            if not value >= 0:
+                raise ValueError(f"{name} must be 0 or more, got {value}.")
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        if global_negatives < 0:
+            raise ValueError(f"global_negatives must be 0 or more, got {global_negatives}.")
+        if z_axis not in (0, 1, 2):
+            raise ValueError(f"z_axis must be 0, 1 or 2, got {z_axis}.")
+        self.temperature = temperature
+        self.positive_distance, self.ignore_distance = positive_distance, ignore_distance
+        self.coarse_positive_distance = coarse_positive_distance
+        self.coarse_ignore_distance = coarse_ignore_distance
+        self.coarse_max_z, self.z_axis = coarse_max_z, z_axis
+        self.candidates, self.anchors = candidates, anchors
+        self.hard_negatives, self.negatives = hard_negatives, negatives
+        self.coarse_hard_negatives, self.coarse_negatives = coarse_hard_negatives, coarse_negatives
+        self.global_negatives = global_negatives
+        self.permutation = permutation
+
+    def forward(
+        self,
+        fine: Tensor,
+        coarse: Tensor,
+        coordinates: Tensor,
+        valid: Tensor,
+        permutation: Permutation | Sequence[Permutation] | None = None,
+    ) -> dict[str, Tensor]:
+        """Compare the embeddings of V volumes of two views each.
+
+        Args:
+            fine: ``(V, 2, E, D, H, W)``, unit-norm.
+            coarse: ``(V, 2, E, d, h, w)``, unit-norm.
+            coordinates: ``(V, 2, 3, D0, H0, W0)``, mm, of the voxels of the views, whose grid the others divide.
+            valid: ``(V, 2, 1, D0, H0, W0)``, of any dtype, 1 where a voxel is real and 0 where it is padding.
+            permutation: in the place of the constructor's; or one for each volume, so that a volume's subsets do not
+                depend on the others of the batch.
+
+        Returns:
+            Scalars ``fine`` and ``coarse`` in the dtype of ``fine``, float32 at least: means over the volumes.
+        """
+        _check(fine, coarse, coordinates, valid)
+        permutations = self._permutations(permutation, len(fine))
+        fine, coarse = at_least_float32(fine), at_least_float32(coarse).to(at_least_float32(fine))
+        fine_points, fine_valid = cells(coordinates, valid, fine.shape[3:])  # (V, 2, n, 3), (V, 2, n)
+        coarse_points, coarse_valid = cells(coordinates, valid, coarse.shape[3:])
+        everywhere, first, step = gather_batch(coarse)
+        everywhere_valid = gather_batch(coarse_valid)[0]
+        parts: dict[str, list[Tensor]] = {"fine": [], "coarse": []}
+        for item, permute in enumerate(permutations):
+            with torch.no_grad():  # it only chooses
+                guide = upsampled(coarse[item], coarse_valid[item], fine.shape[3:])
+                guide = volume_tokens(guide, fine_points[item], fine_valid[item]).features
+            tokens = volume_tokens(fine[item], fine_points[item], fine_valid[item])
+            parts["fine"].append(self._fine(tokens, guide, permute))
+            others = torch.arange(len(everywhere), device=coarse.device) != first + step * item
+            elsewhere = everywhere[others].flatten(3).transpose(2, 3)[everywhere_valid[others]]  # (m, E)
+            tokens = volume_tokens(coarse[item], coarse_points[item], coarse_valid[item])
+            parts["coarse"].append(self._coarse(tokens, elsewhere, permute))
+        return {name: torch.stack(losses).mean() for name, losses in parts.items()}
+
+    def _fine(self, tokens: Tokens, guide: Tensor, permute: Permutation) -> Tensor:
+        """The fine loss of a volume; ``guide`` (n, E) are its coarse vectors at the fine tokens."""
+        device, contrasts = tokens.view.device, []
+        with torch.no_grad():
+            none = tokens.view[:0]
+            for view in (0, 1):
+                anchors, positives = self._anchors(tokens, view, permute)
+                score = tokens.features[anchors] @ tokens.features.T + guide[anchors] @ guide.T  # (A, n)
+                allowed = distances(tokens.points[anchors], tokens.points) >= self.ignore_distance
+                hard, allowed = hardest(score, allowed, self.hard_negatives)
+                some = subset(hard.shape[1], self.negatives, permute, device)
+                contrasts.append(Contrast(anchors, positives, hard[:, some], allowed[:, some], none))
+            if not any(len(contrast.anchors) for contrast in contrasts):
+                first = tokens.of_view(0)
+                anchors = first[subset(len(first), self.anchors, permute, device)]
+                allowed = distances(tokens.points[anchors], tokens.points) >= self.ignore_distance
+                score = tokens.features[anchors] @ tokens.features.T
+                hard, allowed = hardest(score, allowed & (tokens.view == 0), self.negatives)
+                contrasts = [Contrast(anchors, anchors, hard, allowed, none)]
+        return cross_entropy(tokens.features, contrasts, tokens.features, self.temperature)
+
+    def _anchors(self, tokens: Tokens, view: int, permute: Permutation) -> tuple[Tensor, Tensor]:
+        """Anchors of one view where the two overlap, and the nearest tokens of the other."""
+        own, other = tokens.of_view(view), tokens.of_view(1 - view)
+        if not len(own) or not len(other):
+            return own[:0], own[:0]
+        points, others = tokens.points[own], tokens.points[other]
+        low, high = torch.maximum(points.amin(0), others.amin(0)), torch.minimum(points.amax(0), others.amax(0))
+        own = own[((points >= low) & (points <= high)).all(1)]
+        own = own[subset(len(own), self.candidates, permute, own.device)]
+        if not len(own):
+            return own, own
+        distance, index = nearest(tokens.points[own], others)
+        close = distance < self.positive_distance
+        if not close.any():
+            close = distance <= distance.min() + CLOSEST
+        own, positives = own[close], other[index[close]]
+        some = subset(len(own), self.anchors, permute, own.device)
+        return own[some], positives[some]
+
+    def _coarse(self, tokens: Tokens, elsewhere: Tensor, permute: Permutation) -> Tensor:
+        """The coarse loss of a volume; ``elsewhere`` (m, E) are the coarse tokens of the others."""
+        device, contrasts = tokens.view.device, []
+        with torch.no_grad():
+            score = tokens.features @ tokens.features.T  # (n, n)
+            distance = distances(tokens.points, tokens.points)
+            positives, queries = self._counterparts(tokens, distance)
+            alone = not queries.any()  # then each cell is its own counterpart, and no subset is taken
+            count = self.coarse_negatives if alone else self.coarse_hard_negatives
+            for view in (0, 1):
+                anchors = ((tokens.view == view) & (queries | alone)).nonzero()[:, 0]
+                hard, allowed = hardest(score[anchors], distance[anchors] >= self.coarse_ignore_distance, count)
+                some = subset(hard.shape[1], self.coarse_negatives, permute, device)
+                others = subset(len(elsewhere), self.global_negatives, permute, device)
+                partner = anchors if alone else positives[anchors]
+                contrasts.append(Contrast(anchors, partner, hard[:, some], allowed[:, some], others))
+        return cross_entropy(tokens.features, contrasts, elsewhere, self.temperature)
+
+    def _counterparts(self, tokens: Tokens, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest token of the other view for each (n), and whether it is close enough (n)."""
+        across = distance.masked_fill(tokens.view[:, None] == tokens.view, torch.inf)
+        if not across.isfinite().any():
+            return tokens.view, torch.zeros_like(tokens.view, dtype=torch.bool)
+        smallest, index = across.min(dim=1)
+        height = (tokens.points - tokens.points[index])[:, self.z_axis].abs()
+        return index, (smallest < self.coarse_positive_distance) & (height < self.coarse_max_z)
+
+    def _permutations(
+        self, permutation: Permutation | Sequence[Permutation] | None, volumes: int
+    ) -> Sequence[Permutation]:
+        if permutation is None or callable(permutation):
+            return [permutation or self.permutation] * volumes
+        if len(permutation) != volumes:
+            raise ValueError(f"permutation must be one, or one for each of {volumes} volumes, got {len(permutation)}.")
+        return permutation
+
+
+def _check(fine: Tensor, coarse: Tensor, coordinates: Tensor, valid: Tensor) -> None:
+    volumes = fine.shape[0] if fine.ndim else 0
+    expected = {
+        "fine": (fine, "E", None),
+        "coarse": (coarse, "E", fine.shape[2] if fine.ndim == 6 else None),
+        "coordinates": (coordinates, "3", 3),
+        "valid": (valid, "1", 1),
+    }
+    for name, (tensor, letter, channels) in expected.items():
+        shape = tuple(tensor.shape)
+        if len(shape) != 6 or shape[:2] != (volumes, 2) or channels not in (None, shape[2]) or 0 in shape:
+            raise ValueError(f"{name} must have shape (V, 2, {letter}, D, H, W), here V = {volumes}, got {shape}.")
+    if valid.shape[3:] != coordinates.shape[3:]:
+        raise ValueError(
+            f"valid and coordinates must have one grid, got {tuple(valid.shape)} and {tuple(coordinates.shape)}."
+        )

@@ -1,0 +1,135 @@
+"""Tokens of two views of a volume with their places in mm, and the selection of some of them."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .masked_mean import at_least_float32
+
+CHUNK = 256  # points whose distances to all others are in memory at once
+
+Permutation = Callable[[int], Tensor]
+
+
+class Tokens(NamedTuple):
+    """The valid tokens of both views of a volume, those of the first view first.
+
+    Attributes:
+        features: (n, E).
+        points: (n, 3), mm.
+        view: (n), 0 or 1.
+    """
+
+    features: Tensor
+    points: Tensor
+    view: Tensor
+
+    def of_view(self, number: int) -> Tensor:
+        """Indices of the tokens of a view."""
+        return (self.view == number).nonzero()[:, 0]
+
+
+class Contrast(NamedTuple):
+    """Which tokens A anchors are compared with, as indices of the tokens of a volume.
+
+    Attributes:
+        anchors, positives: (A).
+        negatives: (A, K).
+        allowed: (A, K), False where there were fewer than K negatives.
+        others: (G), indices of tokens of other volumes, negatives of all anchors.
+    """
+
+    anchors: Tensor
+    positives: Tensor
+    negatives: Tensor
+    allowed: Tensor
+    others: Tensor
+
+
+def cells(coordinates: Tensor, valid: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Centres of the cells of a coarser grid, and which cells are valid: those with half of their voxels valid or more.
+
+    Nothing is read at invalid voxels. So a cell that is cut through the voxels next to its centre is not valid either.
+
+    Args:
+        coordinates: (V, 2, 3, D0, H0, W0), mm.
+        valid: (V, 2, 1, D0, H0, W0).
+        size: (D, H, W) of the coarser grid.
+
+    Returns:
+        (V, 2, n, 3) and (V, 2, n), bool; n = D · H · W.
+    """
+    views, size = coordinates.shape[:2], list(size)
+    mask = valid.flatten(0, 1) > 0
+    coordinates = at_least_float32(coordinates).flatten(0, 1).masked_fill(~mask, 0)
+    share = mask.to(coordinates)
+    centres = F.interpolate(coordinates, size, mode="trilinear", align_corners=False)  # (2V, 3, D, H, W)
+    read = F.interpolate(share, size, mode="trilinear", align_corners=False) > 1 - 1e-4
+    filled = F.adaptive_avg_pool3d(share, (size[0], size[1], size[2])) >= 0.5
+    centres = centres.flatten(2).transpose(1, 2)
+    return centres.unflatten(0, views), (read & filled).flatten(1).unflatten(0, views)
+
+
+def volume_tokens(features: Tensor, points: Tensor, valid: Tensor) -> Tokens:
+    """The valid tokens of a volume.
+
+    Args:
+        features: (2, E, D, H, W).
+        points: (2, n, 3).
+        valid: (2, n), bool.
+    """
+    views = torch.arange(2, device=valid.device)[:, None].expand_as(valid)
+    return Tokens(features.flatten(2).transpose(1, 2)[valid], points[valid], views[valid])
+
+
+def upsampled(coarse: Tensor, valid: Tensor, size: Sequence[int]) -> Tensor:
+    """Coarse vectors (2, E, d, h, w), those that are valid (2, n), interpolated to a grid of ``size``, of norm 1."""
+    coarse = coarse * valid.view(2, 1, *coarse.shape[2:])
+    return F.normalize(F.interpolate(coarse, list(size), mode="trilinear", align_corners=False), dim=1)
+
+
+def distances(points: Tensor, others: Tensor) -> Tensor:
+    """Distances in mm of (n, 3) to (m, 3): (n, m). Not by a matrix product, whose rounding is a tenth of a mm."""
+    return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance (n) in mm to the nearest of ``others`` (m, 3), and its index (n)."""
+    found = [distances(some, others).min(dim=1) for some in points.split(CHUNK)]
+    return torch.cat([minimum.values for minimum in found]), torch.cat([minimum.indices for minimum in found])
+
+
+def hardest(score: Tensor, allowed: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Indices (A, K) of the highest of ``score`` (A, n), and which of them are allowed: K is ``count``, or less."""
+    most = int(allowed.sum(dim=1).max()) if len(allowed) else 0
+    chosen = score.masked_fill(~allowed, -torch.inf).topk(min(count, most), dim=1).indices
+    return chosen, allowed.gather(1, chosen)
+
+
+def subset(n: int, count: int, permutation: Permutation, device: torch.device) -> Tensor:
+    """``count`` of n indices at random, or all n of them."""
+    return permutation(n)[:count].to(device)
+
+
+def cross_entropy(features: Tensor, contrasts: Sequence[Contrast], others: Tensor, temperature: float) -> Tensor:
+    """Mean over the anchors of ``-log softmax`` of the similarity to the positive; 0 without anchors.
+
+    Args:
+        features: (n, E), of the volume.
+        contrasts: what is compared.
+        others: (m, E), of other volumes.
+        temperature: that similarities are divided by.
+    """
+    losses = [features.new_zeros(0)]
+    for contrast in contrasts:
+        anchors = features[contrast.anchors]  # (A, E)
+        positive = (anchors * features[contrast.positives]).sum(dim=1, keepdim=True)  # (A, 1)
+        negative = torch.einsum("ae,ake->ak", anchors, features[contrast.negatives])
+        negative = negative.masked_fill(~contrast.allowed, -torch.inf)
+        logits = torch.cat([positive, negative, anchors @ others[contrast.others].T], dim=1) / temperature
+        losses.append(logits.logsumexp(dim=1) - logits[:, 0])
+    total = torch.cat(losses)
+    return total.mean() if len(total) else features.sum() * 0

@@ -1,0 +1,222 @@
+"""Alice: anatomical invariance and semantic alignment, self-distillation between equal places of different people."""
+
+from copy import deepcopy
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..losses import RestorationLoss, SelfDistillationLoss, teacher_temperature
+from ..networks import CrossAttentionAlignment, Features, ProjectionHead, Projections
+
+SOURCES = ("decoder", "encoder")
+
+
+class AliceBranch(nn.Module):
+    """A backbone with its projection head: the student of Alice, and its teacher.
+
+    Args:
+        backbone: module that follows the ``Features`` contract.
+        projection: for the channels of the backbone's bottleneck and of its coarsest decoder map.
+    """
+
+    def __init__(self, backbone: nn.Module, projection: ProjectionHead) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.projection = projection
+
+    def forward(self, image: Tensor) -> tuple[Features, Projections]:
+        """Feature maps of ``image`` (B, C, D, H, W), and the outputs for the volume, its encoder and decoder cells."""
+        features = self.backbone(image)
+        coarsest = features.encoder[-1]
+        return features, self.projection(coarsest.mean(dim=(2, 3, 4)), coarsest, features.decoder[0])
+
+
+class Predictions(NamedTuple):
+    """What the networks make of a batch of B pairs; rows 0 to B - 1 are the first views, B to 2 B - 1 the second.
+
+    Attributes:
+        student, teacher: outputs, the teacher's without gradient.
+        completed, target: (2 B, N, dim), tokens of the student and of the teacher, aligned with the student's cells.
+        restored: (2 B, C, D, H, W), the images filled in.
+        bottleneck: (2 B, C', d, h, w), the teacher's coarsest map.
+    """
+
+    student: Projections
+    teacher: Projections
+    completed: Tensor
+    target: Tensor
+    restored: Tensor
+    bottleneck: Tensor
+
+
+class Alice(nn.Module):
+    """Learns from pairs of crops around the same place of two people. The student sees them with hidden blocks.
+
+    - *inter*: the student's output for one crop predicts the teacher's for the other, whole crops.
+    - *intra*: cell by cell, what cross-attention (CASA) reads out of the student's tokens of a crop with hidden blocks
+      predicts what it reads, with the same queries, out of the teacher's tokens of the whole crop.
+    - *reconstruction*: the hidden voxels.
+
+    The teacher follows the student as a moving average, which ``ssl3d.engines`` takes care of after each step.
+
+    Args:
+        student: backbone and head; what is used afterwards, or its teacher. Its backbone is shared with nothing.
+        casa: the cross-attention, for tokens as long as the head's ``patch_dim``.
+        epoch_length: training steps in an epoch; the teacher's temperature changes from epoch to epoch.
+        target_source: the teacher's tokens that CASA reads: ``decoder``, as in the released code, or ``encoder``, as in
+            the publication's figures.
+        casa_ema: the teacher's tokens are read by a moving average of CASA, as in the figures, and not by CASA itself.
+        warmup_epochs: see ``teacher_temperature``.
+
+    Raises:
+        ValueError: another source, an ``epoch_length`` below 1, lengths of tokens that do not fit; in a call, views
+            that are no multiple of the backbone's coarsest stride.
+
+    Source: Jiang et al., Anatomical Invariance Modeling and Semantic Alignment for Self-supervised Learning in 3D
+    Medical Image Analysis, ICCV 2023, https://arxiv.org/abs/2302.05615. Departures from its released code: the
+    teacher's branch has no gradient and its views are augmented, the error counts at hidden voxels alone, padding
+    counts nowhere, and student and teacher have the same heads.
+
+    Examples:
+        >>> student = AliceBranch(UNet3d(), ProjectionHead(96, 64))
+        >>> method = Alice(student, CrossAttentionAlignment(128, 4, 32, 512, dropout=0.0), epoch_length=100)
+        >>> image, one = torch.rand(2, 2, 1, 32, 32, 32), torch.ones(2, 2, 1, 32, 32, 32)
+        >>> views = {"image": image, "masked": 0 * image, "target": image, "hidden": one, "valid": one}
+        >>> parts = method({**views, "score": torch.ones(2), "copy": torch.zeros(2)})
+        >>> sorted(parts)[:3]
+        ['agreement', 'fallback', 'feature_rank']
+    """
+
+    def __init__(
+        self,
+        student: AliceBranch,
+        casa: CrossAttentionAlignment,
+        epoch_length: int,
+        *,
+        target_source: str = "decoder",
+        casa_ema: bool = False,
+        warmup_epochs: int = 30,
+    ) -> None:
+        super().__init__()
+        out_dim, dim = (len(layer.weight) for layer in (student.projection.whole_out, student.projection.patch_out))
+        if casa.query.in_features != dim:
+            raise ValueError(f"casa takes tokens of length {casa.query.in_features}, the head's patch_dim is {dim}.")
+        if target_source not in SOURCES:
+            raise ValueError(f"target_source must be one of {', '.join(SOURCES)}, got {target_source!r}.")
+        if epoch_length < 1:
+            raise ValueError(f"epoch_length must be at least 1, got {epoch_length}.")
+        self.epoch_length, self.warmup_epochs = epoch_length, warmup_epochs
+        self.target_source, self.casa_ema = target_source, casa_ema
+        self.student = student
+        if casa_ema:
+            student.add_module("casa", casa)  # a part of the student, so that the teacher has its own
+        else:
+            self.casa = casa
+        self.teacher = deepcopy(student).requires_grad_(False).eval()
+        width: int = student.backbone.decoder_channels[-1]  # type: ignore[index, assignment]
+        channels: int = student.backbone.in_channels  # type: ignore[assignment]
+        self.restoration = nn.Conv3d(width, channels, kernel_size=1)
+        self.inter = SelfDistillationLoss(out_dim, pairing="cross")
+        self.intra = SelfDistillationLoss(dim, pairing="same")
+        self.restoration_loss = RestorationLoss()
+        self.steps: Tensor
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # taken in training, so that it can be resumed
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def train(self, mode: bool = True) -> "Alice":
+        """Set the mode of all but the teacher, which stays in eval."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def predict(self, views: dict[str, Tensor]) -> Predictions:
+        """Outputs, tokens and images of a batch of views; see ``forward``."""
+        stride: int = self.student.backbone.encoder_strides[-1]  # type: ignore[index, assignment]
+        size = views["image"].shape[3:]
+        if views["image"].ndim != 6 or any(side % stride for side in size):
+            raise ValueError(
+                f"views must have shape (B, 2, C, D, H, W) with D, H, W multiples of {stride}, "
+                f"got {tuple(views['image'].shape)}."
+            )
+        features, student = self.student(by_view(views["masked"]))
+        completed = self._casa(self.student)(student.encoder, student.decoder)
+        with torch.no_grad():
+            seen, teacher = self.teacher(by_view(views["target"]))
+            context = teacher.decoder if self.target_source == "decoder" else teacher.encoder
+            target = self._casa(self.teacher)(student.encoder, context)
+        restored = self.restoration(features.decoder[-1])
+        return Predictions(student, teacher, completed, target, restored, seen.encoder[-1])
+
+    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Parts of the loss, scalars: ``inter``, ``intra``, ``reconstruction``; the rest is to watch.
+
+        ``agreement`` is the share of pairs for which the teacher's first view and the student's second have the same
+        strongest output; ``target_entropy`` the mean entropy of the teacher's targets for whole crops, in nats;
+        ``feature_rank`` the effective rank of its coarsest features over all cells: 1 when they have collapsed;
+        ``pair_score`` and ``fallback`` the mean score of the pairs, and the share that are crops of one volume.
+
+        Args:
+            views: two crops of each of B pairs: ``image``, ``target`` (augmented), ``masked`` (B, 2, C, D, H, W);
+                ``hidden`` and ``valid`` (B, 2, 1, D, H, W), 1 where a voxel is hidden, and where it is real and not
+                padding; ``score`` and ``copy`` (B), how sure the pair is, and 1 where it is of one volume.
+        """
+        predictions = self.predict(views)
+        temperature = teacher_temperature(int(self.steps) // self.epoch_length, warmup_epochs=self.warmup_epochs)
+        valid, hidden = by_view(views["valid"]), by_view(views["hidden"])
+        depth, height, width = predictions.bottleneck.shape[2:]
+        cells = F.adaptive_avg_pool3d(valid, (depth, height, width)).flatten(1) >= 0.5  # (2B, N)
+        with torch.no_grad():
+            monitors = self._monitors(predictions, temperature, cells)
+        student, teacher = predictions.student.whole, predictions.teacher.whole
+        parts = {
+            "inter": self.inter(student, teacher, teacher_temperature=temperature),
+            "intra": self.intra(
+                predictions.completed, predictions.target, teacher_temperature=temperature, valid=cells
+            ),
+            "reconstruction": self.restoration_loss(predictions.restored, by_view(views["image"]), hidden * valid),
+        }
+        if self.training:
+            self.steps += 1
+        score, copy = (views[name].detach().to(student).mean() for name in ("score", "copy"))
+        return {**parts, **monitors, "pair_score": score, "fallback": copy}
+
+    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What a person wants to see of views: volumes (B, C, D, H, W) by name; the pair, and how it is filled in."""
+        restored = self.predict(views).restored.chunk(2)[0]
+        first = {name: views[name][:, 0] for name in ("image", "masked", "hidden")}
+        filled = torch.where(first["hidden"] > 0, restored, first["image"])
+        return {"first": first["image"], "second": views["image"][:, 1], "masked": first["masked"], "filled in": filled}
+
+    def _casa(self, branch: AliceBranch) -> nn.Module:
+        return (branch if self.casa_ema else self).get_submodule("casa")
+
+    def _monitors(self, predictions: Predictions, temperature: float, cells: Tensor) -> dict[str, Tensor]:
+        student, teacher = predictions.student.whole.float(), predictions.teacher.whole.float()
+        logits = (teacher - self.inter.center.to(teacher)) / temperature
+        log_targets = F.log_softmax(logits, dim=1)
+        half = len(student) // 2
+        return {
+            "agreement": (logits[:half].argmax(1) == student[half:].argmax(1)).float().mean(),
+            "target_entropy": -(log_targets.exp() * log_targets).sum(1).mean(),
+            "feature_rank": effective_rank(predictions.bottleneck.flatten(2).transpose(1, 2)[cells]),
+        }
+
+
+def by_view(volumes: Tensor) -> Tensor:
+    """(2 B, ...), all first views and then all second ones, of (B, 2, ...)."""
+    return volumes.transpose(0, 1).flatten(0, 1)
+
+
+def effective_rank(vectors: Tensor) -> Tensor:
+    """``exp`` of the entropy of the shares of the singular values of vectors (n, C) about their mean; 1 at least.
+
+    Source: Roy and Vetterli, The effective rank, EUSIPCO 2007.
+    """
+    if len(vectors) < 2:
+        return vectors.new_ones(())
+    vectors = vectors.float()
+    values = torch.linalg.svdvals(vectors - vectors.mean(dim=0))
+    shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    return torch.special.entr(shares).sum().exp()

@@ -1,0 +1,90 @@
+"""The network that gives each place of a body its own vector."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .convolution import Conv3d
+
+STRIDE = 2  # of the fine embedding
+
+
+class Embeddings(NamedTuple):
+    """Unit vectors of the cells of a volume; the first cell begins at voxel 0.
+
+    Attributes:
+        fine: (B, E, d, h, w), a cell of 2 voxels along each axis: cell i has its centre at voxel 2 i + 1/2.
+        coarse: (B, E, ...), of the backbone's coarsest cells.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+
+
+class AnatomicalEmbeddingNet(nn.Module):
+    """Embeds each place of a volume: a fine vector every second voxel, and a coarse one from the bottleneck.
+
+    The similarity of two places is half the dot product of what ``forward`` gives for them, in [-1, 1].
+
+    The fine vectors come from the decoder's map of stride 2 by one convolution 3x3x3: the decoder has brought the
+    coarse levels down to it already, which a feature pyramid does in the publication. The coarse vectors come from the
+    bottleneck by a convolution 1x1x1 and one of 3x3x3.
+
+    Args:
+        backbone: module that follows the ``Features`` contract, with a decoder map of stride 2.
+        embedding_dim: E, length of each of the two vectors.
+
+    Raises:
+        ValueError: ``embedding_dim`` below 1, or a backbone without a map of stride 2; in a call, another shape.
+
+    Source: Yan et al., SAM: Self-supervised Learning of Pixel-wise Anatomical Embeddings in Radiological Images
+    (arXiv:2012.02383), section III-A.
+
+    Example:
+        >>> AnatomicalEmbeddingNet(UNet3d())(torch.zeros(1, 1, 32, 48, 33)).shape
+        torch.Size([1, 64, 16, 24, 17])
+    """
+
+    def __init__(self, backbone: nn.Module, embedding_dim: int = 32) -> None:
+        super().__init__()
+        if embedding_dim < 1:
+            raise ValueError(f"embedding_dim must be at least 1, got {embedding_dim}.")
+        strides: tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
+        if STRIDE not in strides:
+            raise ValueError(f"The backbone needs a decoder map of stride {STRIDE}, its strides are {strides}.")
+        self.level = strides.index(STRIDE)
+        self.coarsest: int = backbone.encoder_strides[-1]  # type: ignore[index, assignment]
+        self.backbone = backbone
+        self.fine = Conv3d(backbone.decoder_channels[self.level], embedding_dim)  # type: ignore[index, arg-type]
+        bottleneck: int = backbone.encoder_channels[-1]  # type: ignore[index, assignment]
+        self.coarse = nn.Sequential(
+            nn.Conv3d(bottleneck, embedding_dim, kernel_size=1), Conv3d(embedding_dim, embedding_dim)
+        )
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def embed(self, image: Tensor) -> Embeddings:
+        """The vectors of ``image`` (B, C, D, H, W), which may have any size.
+
+        Volumes are padded with zeros at the far end of each axis to whole coarsest cells.
+        """
+        if image.dim() != 5:
+            raise ValueError(f"AnatomicalEmbeddingNet takes (B, C, D, H, W), got {list(image.shape)}.")
+        pad_d, pad_h, pad_w = (
+            -image.shape[2] % self.coarsest,
+            -image.shape[3] % self.coarsest,
+            -image.shape[4] % self.coarsest,
+        )
+        features = self.backbone(F.pad(image, [0, pad_w, 0, pad_h, 0, pad_d]))
+        fine = F.normalize(self.fine(features.decoder[self.level]).float(), dim=1)
+        coarse = F.normalize(self.coarse(features.encoder[-1]).float(), dim=1)
+        return Embeddings(fine, coarse)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Both vectors of each fine cell, (B, 2 E, ⌈D/2⌉, ⌈H/2⌉, ⌈W/2⌉): fine, then coarse, interpolated to norm 1."""
+        fine, coarse = self.embed(image)
+        coarse = F.interpolate(coarse, size=fine.shape[2:], mode="trilinear", align_corners=False)
+        both = torch.cat([fine, F.normalize(coarse, dim=1)], dim=1)
+        depth, height, width = (image.shape[2] + 1) // 2, (image.shape[3] + 1) // 2, (image.shape[4] + 1) // 2
+        return both[:, :, :depth, :height, :width]

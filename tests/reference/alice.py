@@ -1,0 +1,55 @@
+"""Parts of Alice in plain code of our own, written from a description of the method, for comparison."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def self_distillation(
+    student: Tensor, teacher: Tensor, center: Tensor, pairing: str, student_temperature: float, temperature: float
+) -> Tensor:
+    """Mean cross entropy, row by row; ``student``, ``teacher`` (2 B, ..., C), query views first."""
+    rows = len(student)
+    losses = []
+    for row in range(rows):
+        source = (row + rows // 2) % rows if pairing == "cross" else row
+        outputs, targets = student[row].reshape(-1, len(center)), teacher[source].reshape(-1, len(center))
+        for output, target in zip(outputs, targets, strict=True):
+            p = [math.exp(v) for v in ((target - center) / temperature).log_softmax(0)]
+            q = (output / student_temperature).log_softmax(0)
+            losses.append(-sum(a * b for a, b in zip(p, q, strict=True)))
+    return torch.stack(losses).mean()
+
+
+def attention_weights(query: Tensor, context: Tensor, query_weight: Tensor, key_weight: Tensor, heads: int) -> Tensor:
+    """(B, heads, Nq, Nk) of ``query`` (B, Nq, dim) and ``context`` (B, Nk, dim); weights (heads · head_dim, dim)."""
+    q, k = query @ query_weight.T, context @ key_weight.T
+    q, k = (t.view(*t.shape[:2], heads, -1).transpose(1, 2) for t in (q, k))
+    return torch.softmax((q / math.sqrt(q.shape[-1])) @ k.transpose(2, 3), dim=-1)
+
+
+def cross_attention(query: Tensor, context: Tensor, weights: dict[str, Tensor], heads: int) -> Tensor:
+    """CASA, (B, Nq, dim), without dropout; ``weights`` as in the state of ``CrossAttentionAlignment``."""
+    attention = attention_weights(query, context, weights["query.weight"], weights["key.weight"], heads)
+    v = context @ weights["value.weight"].T
+    v = v.view(*v.shape[:2], heads, -1).transpose(1, 2)
+    attended = (attention @ v).transpose(1, 2).reshape(*query.shape[:2], -1) @ weights["out.weight"].T
+    y = layer_norm(query + attended, weights["norm1.weight"], weights["norm1.bias"])
+    hidden = torch.relu(y @ weights["linear1.weight"].T + weights["linear1.bias"])
+    z = y + hidden @ weights["linear2.weight"].T + weights["linear2.bias"]
+    return layer_norm(z, weights["norm2.weight"], weights["norm2.bias"])
+
+
+def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Over the last axis, with eps = 1e-6."""
+    centred = x - x.mean(-1, keepdim=True)
+    return centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight + bias
+
+
+def hidden_cells(random: np.random.RandomState, cells: int = 4, ratio: float = 0.75) -> np.ndarray:
+    """The release's mask, (cells, cells), 1 where hidden: the same along the third axis."""
+    mask = np.zeros(cells * cells, dtype=int)
+    mask[random.permutation(cells * cells)[: math.ceil(ratio * cells * cells)]] = 1
+    return mask.reshape(cells, cells)
