@@ -1,8 +1,11 @@
 """The ``ssl3d`` command."""
 
 import logging
+import os
+import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import fire
 
@@ -11,9 +14,11 @@ from .data.doctor_table import show
 from .data.readable_json import readable_json
 from .data.synthetic import synthesize as write_synthetic
 from .engines import flag
-from .evaluation import study as run_study
+from .evaluation.study import study as run_study
 from .release import bench as run_bench
 from .release import bench_inference as run_bench_inference
+from .release import get, index, request, server
+from .release import pack as run_pack
 
 
 def synthesize(
@@ -162,6 +167,76 @@ def bench(
         print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device)))
 
 
+def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: str | None = None) -> None:
+    """Pack bundles into zip files that run without ssl3d installed, with an index that makes the folder a zoo.
+
+    Example: ssl3d pack gvsl_pretraining hippocampus_mri_segmentation
+
+    Args:
+        names: of bundles; all when not given.
+        output_dir: folder of the zip files.
+        bundles: folder of the bundles.
+        zoo: write the form of a pull request to the MONAI Model Zoo into this folder, instead of zip files.
+    """
+    written = (
+        run_pack(Path(bundles), Path(output_dir), names) if zoo is None else request(Path(bundles), Path(zoo), names)
+    )
+    print("\n".join(map(str, written)))
+
+
+class Zoo:
+    """A zoo is a folder of packed bundles with an index, on a web server or a disk.
+
+    Example: ssl3d zoo get gvsl_pretraining --from http://127.0.0.1:8000
+    """
+
+    def index(self, folder: str, url: str = "") -> None:
+        """Write SHA256SUMS and model_info.json for a folder of packed bundles, and list these.
+
+        Example: ssl3d zoo index dist --url https://example.org/zoo
+
+        Args:
+            folder: of the zip files.
+            url: where the folder will be found.
+        """
+        for release in index(Path(folder), str(url)):
+            print(f"{release.name} {release.version}")
+
+    def serve(self, folder: str, port: int = 8000) -> None:
+        """Serve an indexed folder on this computer, until Ctrl+C.
+
+        Example: ssl3d zoo serve dist --port 8000
+
+        Args:
+            folder: of the zip files.
+            port: of 127.0.0.1; 0 takes a free one.
+        """
+        with server(Path(folder), port) as serving:
+            print(f"{folder}: http://127.0.0.1:{serving.server_port}  (Ctrl+C ends it)", flush=True)
+            try:
+                serving.serve_forever()
+            except KeyboardInterrupt:
+                print()
+
+    def get(self, name: str, version: str | None = None, from_: str | None = None, output_dir: str = ".") -> None:
+        """Download a bundle into a folder of its name, checked before it is unpacked; goes on where it was stopped.
+
+        An earlier version in that folder is kept whole beside it, under its version.
+
+        Example: ssl3d zoo get gvsl_pretraining --version 0.1.0 --from http://127.0.0.1:8000,/media/usb/zoo
+
+        Args:
+            name: of the bundle.
+            version: the latest when not given.
+            from_: (write --from) URLs or folders, comma-separated, tried in turn; else those in the variable SSL3D_ZOO.
+            output_dir: folder for the bundle's folder.
+        """
+        sources = _several(from_ or os.environ.get("SSL3D_ZOO", ""))
+        if not sources:
+            raise ValueError("Where is the zoo? Give --from URL (or a folder), or set the variable SSL3D_ZOO.")
+        print(get(str(name), Path(output_dir), sources, None if version is None else str(version)))
+
+
 def _several(value: object) -> list:
     """One or more values as Fire hands them over: ``4``, ``"all"``, ``(4, "all")`` or ``"4,all"``."""
     if isinstance(value, str):
@@ -169,14 +244,16 @@ def _several(value: object) -> list:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
-COMMANDS = {"bench": bench, "doctor": doctor, "study": study, "synthesize": synthesize}
+COMMANDS = {"bench": bench, "doctor": doctor, "pack": pack, "study": study, "synthesize": synthesize, "zoo": Zoo()}
 
 
 def main() -> None:
     """Run the command line; an error of the user's makes one line on stderr and exit status 2."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
-        fire.Fire(COMMANDS, name="ssl3d")
+        # `from` is a word of Python's, so that no argument can be called so
+        words = [re.sub(r"^--from(?==|$)", "--from_", word) for word in sys.argv[1:]]
+        fire.Fire(COMMANDS, words, name="ssl3d")
     except (ImportError, ValueError, OSError, RuntimeError) as error:
         print(f"ssl3d: {error}", file=sys.stderr)
         sys.exit(2)

@@ -55,10 +55,10 @@ def test_the_thin_axial_original_slices_of_a_ct_are_taken(tmp_path, caplog):
         chosen = choose_series(read_headers(tmp_path))
     assert chosen.first.series == thin
     assert len(chosen.slices) == 14
-    assert 'Taken: 3 "Thorax 1.0" (CT, 14 slices of 2.5 mm, axial, ORIGINAL\\PRIMARY\\AXIAL)' in caplog.text
+    assert "Taken: 3 'Thorax 1.0' (CT, 14 slices of 2.5 mm, axial, ORIGINAL\\PRIMARY\\AXIAL)" in caplog.text
     for reason in (
         r"LOCALIZER\), 1\.2\.826.* localizer",
-        '5 "MIP".* projection',
+        "5 'MIP'.* projection",
         "Secondary Capture Image Storage",
         "Dose SR",
     ):
@@ -78,7 +78,7 @@ def test_a_choice_holds_for_what_would_be_left_out(tmp_path):
     headers = read_headers(tmp_path)
     assert choose_series(headers, "mip").first.number == 5
     assert choose_series(headers, "Thorax*").first.number == 3  # the same rules among those that match
-    with pytest.raises(BadFileError, match=r'no series "head" among(\n.*){8}'):
+    with pytest.raises(BadFileError, match=r"no series 'head' among(\n.*){8}"):
         choose_series(headers, "head")
     with pytest.raises(BadFileError, match=r"no volume of CT, MR or PET among\n.*Secondary Capture"):
         choose_series(headers, "patient protocol")
@@ -99,8 +99,8 @@ def test_what_is_not_clear_is_asked(tmp_path, second, tags):
     with pytest.raises(BadFileError, match="2 series may be meant") as refused:
         choose_series(read_headers(tmp_path))
     text = refused.value.problem
-    assert f'1 "arterial" ({first_modality}, 7 slices of 2.5 mm, axial, ORIGINAL\\PRIMARY\\AXIAL), {first}' in text
-    assert f'2 "{second}"' in text
+    assert f"1 'arterial' ({first_modality}, 7 slices of 2.5 mm, axial, ORIGINAL\\PRIMARY\\AXIAL), {first}" in text
+    assert f"2 {second!r}" in text
     assert other in text
     assert "--series" in refused.value.remedy
     assert '"series" in the entry' in refused.value.remedy

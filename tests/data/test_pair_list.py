@@ -125,7 +125,7 @@ def test_pairs_of_a_json_file_are_taken_as_they_are(make_dataset):
     assert len(PairList(None, "all", datalist=folder / file, pairs=1)) == 3, "the number is that of random pairs"
     pair_file(folder, {**content, "synthetic": True}, "dataset.json")
     assert PairList(folder, "test")[0]["synthetic"] is True
-    with pytest.raises(ValueError, match=r'pairs\.json lists no pairs under "training"'):
+    with pytest.raises(ValueError, match=r"pairs\.json lists no pairs under 'training'"):
         PairList(folder, "training", datalist=file)
 
 
@@ -141,15 +141,15 @@ def test_bad_pairs_are_refused_with_a_sentence(make_dataset, write_nifti):
     for content, sentence in (
         (
             {"test": [entry(0, 1), {"fixed": "imagesTr/case_02.nii.gz"}]},
-            r'test entry 2, gives fixed .*case_02.*not "moving"',
+            r"test entry 2, gives fixed .*case_02.*not 'moving'",
         ),
-        ({"test": [entry(0, 1), "imagesTr/case_02.nii.gz"]}, r'test entry 2, gives nothing, but not "fixed"'),
+        ({"test": [entry(0, 1), "imagesTr/case_02.nii.gz"]}, r"test entry 2, gives nothing, but not 'fixed'"),
         ({"test": [entry(0, 1), entry(0, 1)]}, "listed twice: case_01_onto_case_00"),
         ({"test": [entry(0, 9)]}, r"case_09\.nii\.gz: missing file"),
     ):
         with pytest.raises(ValueError, match=sentence):
             PairList(folder, "test", datalist=pair_file(folder, content))
-    with pytest.raises(ValueError, match=r'The run gives moving .*x\.nii, but not "fixed"'):
+    with pytest.raises(ValueError, match=r"The run gives moving .*x\.nii, but not 'fixed'"):
         PairList(None, "all", moving="x.nii")
     for wrong in ({"section": "tests"}, {"labels": "yes"}, {"pairs": 0}):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):

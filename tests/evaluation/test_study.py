@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl3d.evaluation import study
+from ssl3d.evaluation.study import study
 
 MODULE = sys.modules[study.__module__]  # the function hides its module's name
 

@@ -106,7 +106,7 @@ class Datalist(list):
         else:
             entries = _sections(source, split)[section]
         if not entries:
-            raise ValueError(f'{source.name} has no cases for {section}. List them under "{section}" in its JSON file.')
+            raise ValueError(f"{source.name} has no cases for {section}. List them under {section!r} in its JSON file.")
         total = len(entries)
         if section == "training" and num_labelled not in (None, 0, "all"):
             entries = labelled_subset(entries, int(num_labelled), seed)

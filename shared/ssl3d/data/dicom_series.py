@@ -96,7 +96,7 @@ class Series:
         count = f"{self.count} {images}{'s' if self.count > 1 else ''}{distance}"
         parts = [first.modality, count, self.plane, "\\".join(first.image_type[:3])]
         number = "" if first.number is None else f"{first.number} "
-        return f'{number}"{first.description}" ({", ".join(filter(None, parts))}), {first.series}'
+        return f"{number}{first.description!r} ({', '.join(filter(None, parts))}), {first.series}"
 
 
 def group_series(headers: Iterable[Header]) -> list[Series]:
@@ -129,7 +129,7 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
     if not series:
         remedy = f"Correct {WHERE}" if every else "Correct the path in the datalist, or dataset_dir"
         raise BadFileError(
-            f'no series "{wanted}" among{_lines(every)}' if every else "a folder without DICOM files", remedy
+            f"no series {wanted!r} among{_lines(every)}" if every else "a folder without DICOM files", remedy
         )
     usable = [one for one in series if not one.excluded]
     if not usable and len(series) == 1 and series[0].first.kind in IMAGES:

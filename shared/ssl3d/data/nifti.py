@@ -34,8 +34,11 @@ class BadFileError(Exception):
     """What is wrong with one file, and what to do about it."""
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem)
+        super().__init__(problem, remedy)
         self.problem, self.remedy = problem, remedy
+
+    def __str__(self) -> str:
+        return self.problem
 
 
 @dataclass(frozen=True, eq=False)

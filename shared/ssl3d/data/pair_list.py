@@ -181,7 +181,7 @@ def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
             files = {key: str(content["folder"] / file) for key, file in files.items() if isinstance(file, str)}
             entries.append({**files, **series, "where": f"{content['file']}, {part} entry {number},"})
     if not entries:
-        raise ValueError(f'{content["file"]} lists no pairs under "{section}".')
+        raise ValueError(f"{content['file']} lists no pairs under {section!r}.")
     return entries
 
 
@@ -198,7 +198,7 @@ def _volumes(
         if missing:
             found = ", ".join(f"{key} {file}" for key, file in entry.items() if key != "where") or "nothing"
             raise ValueError(
-                f'{entry["where"]} gives {found}, but not "{missing[0]}": a pair is a fixed and a moving file.'
+                f"{entry['where']} gives {found}, but not {missing[0]!r}: a pair is a fixed and a moving file."
             )
     stems = Counter(case_name(image) for image in {entry[role] for entry in entries for role in ROLES})
 

@@ -30,11 +30,14 @@ class DataError(ValueError):
     """
 
     def __init__(self, faults: Sequence[Fault], total: int) -> None:
-        self.faults = list(faults)
-        lines = [f"{len(faults)} fault(s) in {total} case(s):", *(f"  {fault}" for fault in faults[:SHOWN])]
-        if len(faults) > SHOWN:
-            lines.append(f"  ... and {len(faults) - SHOWN} more; `ssl3d doctor FOLDER` shows all of them")
-        super().__init__("\n".join([*lines, "Mend the files, or set skip_bad to leave these cases out."]))
+        super().__init__(faults, total)
+        self.faults, self.total = list(faults), total
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.faults)} fault(s) in {self.total} case(s):", *(f"  {f}" for f in self.faults[:SHOWN])]
+        if len(self.faults) > SHOWN:
+            lines.append(f"  ... and {len(self.faults) - SHOWN} more; `ssl3d doctor FOLDER` shows all of them")
+        return "\n".join([*lines, "Mend the files, or set skip_bad to leave these cases out."])
 
 
 def validate(

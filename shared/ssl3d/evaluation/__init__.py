@@ -1,4 +1,5 @@
-"""Pictures, intervals and studies: what a result is worth."""
+"""Pictures, intervals and scores: what a result is worth. The study, of the command line alone, is imported from its
+module, so that packed bundles need not carry it."""
 
 from .class_table import ClassTable
 from .points import read_points, write_points
@@ -7,7 +8,6 @@ from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
 from .registration_report import RegistrationReport
 from .statistics import Estimate, estimate
-from .study import study
 from .views_preview import ViewsPreview
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "ViewsPreview",
     "estimate",
     "read_points",
-    "study",
     "write_points",
 ]

@@ -83,10 +83,7 @@ def _commands(
     program = [sys.executable, "-m", "monai.bundle", "run", "--config_file"]
     train = [*program, "configs/train.json", *common, "--pretrained", run.pretrained, "--resume", "true"]
     evaluate = [*program, "['configs/train.json','configs/evaluate.json']", *common, "--section", section]
-    return [
-        (train, models / "model.pt"),
-        (evaluate, folder / section / "val_mean_dice_raw.csv"),
-    ]
+    return [(train, models / "model.pt"), (evaluate, folder / section / "val_mean_dice_raw.csv")]
 
 
 def _execute(command: list[str], result: Path, bundle: Path, folder: Path) -> None:

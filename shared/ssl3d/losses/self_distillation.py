@@ -38,12 +38,7 @@ class SelfDistillationLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        out_dim: int,
-        *,
-        pairing: str = "cross",
-        student_temperature: float = 0.1,
-        center_momentum: float = 0.9,
+        self, out_dim: int, *, pairing: str = "cross", student_temperature: float = 0.1, center_momentum: float = 0.9
     ) -> None:
         super().__init__()
         if out_dim < 1:

@@ -1,6 +1,11 @@
-"""What a maintainer needs for a release: measured costs of a bundle."""
+"""What a maintainer needs for a release: measured costs of a bundle, packed bundles, and zoos of them."""
 
 from .bench import bench
 from .bench_inference import bench_inference
+from .pack import pack
+from .zoo_get import get
+from .zoo_index import index
+from .zoo_request import request
+from .zoo_serve import server
 
-__all__ = ["bench", "bench_inference"]
+__all__ = ["bench", "bench_inference", "get", "index", "pack", "request", "server"]

@@ -58,17 +58,15 @@ class WeightsMismatch(ValueError):  # noqa: N818 (the name is part of the public
     """Too few of a file's weights fit the network, which was left unchanged; ``report`` (LoadReport) says which."""
 
     def __init__(self, message: str, report: LoadReport) -> None:
-        super().__init__(message)
+        super().__init__(message, report)
         self.report = report
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def load(
-    network: nn.Module,
-    path: str | Path,
-    *,
-    min_match: float = 0.9,
-    part: str | None = None,
-    prefix: str = "backbone.",
+    network: nn.Module, path: str | Path, *, min_match: float = 0.9, part: str | None = None, prefix: str = "backbone."
 ) -> LoadReport:
     """Copy the weights of a file into a network, all or nothing, and say what happened (also logged).
 

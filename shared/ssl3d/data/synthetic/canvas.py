@@ -31,11 +31,9 @@ class Canvas:
         self.labels = np.zeros(points.shape[1:], np.uint8)
         self.images = np.zeros((len(signals["air"]), *points.shape[1:]), np.float32)
         self.images += signals["air"][:, None, None, None]
-        # Range of each template coordinate within each slab of voxels: finds the voxels that a small solid can touch.
-        self._ranges = [
-            (points.min(axis=others), points.max(axis=others))  # each (3, slabs)
-            for others in ((2, 3), (1, 3), (1, 2))
-        ]
+        # Range of each template coordinate within each slab of voxels, two arrays (3, slabs) for each axis: finds the
+        # voxels that a small solid can touch.
+        self._ranges = [(points.min(axis=others), points.max(axis=others)) for others in ((2, 3), (1, 3), (1, 2))]
 
     def box(self, low: ArrayLike, high: ArrayLike) -> Box | None:
         """Slices of the voxels that may lie between two corners of the template (mm), or None if there are none."""

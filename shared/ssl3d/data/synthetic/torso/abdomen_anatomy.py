@@ -58,13 +58,7 @@ PANCREAS = smooth_path(
     ),
     10,
 )
-PORTAL_VEIN: tuple[Node, ...] = (
-    (8, 62, -14, 6.6),
-    (14, 62, -4, 7),
-    (24, 65, 8, 7),
-    (36, 69, 19, 7),
-    (48, 70, 26, 6),
-)
+PORTAL_VEIN: tuple[Node, ...] = ((8, 62, -14, 6.6), (14, 62, -4, 7), (24, 65, 8, 7), (36, 69, 19, 7), (48, 70, 26, 6))
 SPLENIC_VEIN = smooth_path(
     ((10, 62, -10, 5.5), (-12, 62, -2, 5), (-36, 46, 6, 4.8), (-60, 28, 12, 4.8), (-80, 13, 17, 4.5)), 12
 )
@@ -120,11 +114,7 @@ def _mirrored(point: tuple[float, float, float]) -> tuple[float, float, float]:
     return -point[0] + LEFT_KIDNEY[0], point[1] + LEFT_KIDNEY[1], point[2] + LEFT_KIDNEY[2]
 
 
-_RIGHT_KIDNEY = {
-    "upper_pole": (57.0, -5.0, -18.0),
-    "lateral": (84.0, 4.0, -42.0),
-    "lower_pole": (82.0, 16.0, -76.0),
-}
+_RIGHT_KIDNEY = {"upper_pole": (57.0, -5.0, -18.0), "lateral": (84.0, 4.0, -42.0), "lower_pole": (82.0, 16.0, -76.0)}
 LANDMARKS = (
     Landmark("spleen_centre", (-113.0, -8.0, 12.0), "spleen"),
     Landmark("spleen_upper", (-96.0, -14.0, 48.0), "spleen"),

@@ -40,16 +40,7 @@ from .abdomen_anatomy import (
 from .bowel import paint_bowel
 from .envelope import paint_envelope
 from .skeleton import paint_skeleton
-from .trunk import (
-    AORTA,
-    ESOPHAGUS,
-    ILIAC_ARTERY,
-    ILIAC_VEIN,
-    VENA_CAVA,
-    VENA_CAVA_FLATTENING,
-    cavity,
-    diaphragm,
-)
+from .trunk import AORTA, ESOPHAGUS, ILIAC_ARTERY, ILIAC_VEIN, VENA_CAVA, VENA_CAVA_FLATTENING, cavity, diaphragm
 
 
 def paint_abdomen(canvas: Canvas) -> None:

@@ -1,0 +1,100 @@
+"""Zip files of bundles: written so that equal contents give equal bytes, and unpacked into their own folder only."""
+
+import hashlib
+import re
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+TIME = 2022, 1, 1, 0, 0, 0  # of every entry
+FILE_NAME = re.compile(r"(?P<name>\w+?)_v(?P<version>\d+(\.\d+)*)\.zip")
+
+
+class Release(NamedTuple):
+    """A bundle's name and version, as the name of a zip file tells them."""
+
+    name: str
+    version: str
+
+    @property
+    def file(self) -> str:
+        """Name of the zip file."""
+        return f"{self.name}_v{self.version}.zip"
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Sorts versions by number: 0.10.0 comes after 0.9.0."""
+        return tuple(map(int, self.version.split(".")))
+
+
+def release_of(file_name: str) -> Release | None:
+    """The release that a zip file of this name holds; None for another name."""
+    match = FILE_NAME.fullmatch(file_name)
+    return match and Release(match["name"], match["version"])
+
+
+def digest(file: Path, algorithm: str = "sha256") -> str:
+    """Hexadecimal digest of a file."""
+    value = hashlib.new(algorithm)
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            value.update(block)
+    return value.hexdigest()
+
+
+def write_zip(folder: Path, file: Path) -> None:
+    """Write a folder as a zip file that holds it as its one top folder.
+
+    Entries are sorted and have one fixed time and one mode, so that equal contents give equal bytes with the same zlib.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(str(PurePosixPath(folder.name, *path.relative_to(folder).parts)), TIME)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.create_system = 3  # Unix, whatever wrote it
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            archive.writestr(entry, path.read_bytes())
+
+
+def rewrite_zip(file: Path, keep: Callable[[str], bool]) -> None:
+    """Replace a zip file by one of those entries whose name ``keep`` accepts, uncompressed, in their order."""
+    with zipfile.ZipFile(file) as archive:
+        entries = [(name, archive.read(name)) for name in archive.namelist() if keep(name)]
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in entries:
+            archive.writestr(zipfile.ZipInfo(name, TIME), content)
+
+
+def check_zip(file: Path, name: str) -> None:
+    """Refuse a zip file that is damaged or that would write anywhere but into the folder ``name``.
+
+    Raises:
+        ValueError: with the entry that is wrong.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for entry in archive.infolist():
+                parts = re.split(r"[/\\]", entry.filename.removesuffix("/"))
+                if parts[0] != name or ".." in parts or "" in parts or any(":" in part for part in parts):
+                    raise ValueError(f"{file}: its entry {entry.filename!r} leaves the folder {name}; not unpacked.")
+                if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                    raise ValueError(f"{file}: its entry {entry.filename!r} is no plain file; not unpacked.")
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{file} is no zip file, or a damaged one ({error}).") from error
+    if damaged is not None:
+        raise ValueError(f"{file}: its entry {damaged!r} is damaged.")
+
+
+def unpack_zip(file: Path, name: str, folder: Path) -> Path:
+    """Unpack a bundle's zip file into ``folder/name``, which must not exist yet.
+
+    Raises:
+        ValueError: as ``check_zip``; nothing is written then.
+    """
+    check_zip(file, name)
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(folder)
+    return folder / name
