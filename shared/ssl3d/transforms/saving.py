@@ -1,51 +1,46 @@
-"""Writing volumes without putting their voxels into another order."""
+"""Saving volumes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import torch
+from monai.config import DtypeLike, NdarrayOrTensor
 from monai.data import NibabelWriter
-from monai.utils import convert_to_tensor
+from monai.data.utils import to_affine_nd
 
 
 class FileOrderWriter(NibabelWriter):
-    """MONAI's writer of NIfTI files for volumes whose first axis is the fastest, as in the file.
+    """MONAI's writer of NIfTI files that leaves the voxels in the order that they have, best first axis fastest.
 
-    MONAI puts them into the order of C and nibabel back into that of the file (1.6.1), which takes many times as long
-    as compressing a map of labels. Here MONAI sees the axes in reverse, so that neither does. The file is the same.
-    For ``SaveImaged(writer=...)`` with ``resample`` false; other volumes are written as well, at MONAI's speed.
+    MONAI resamples a volume onto its own grid even where no other is asked for (1.6.1), which copies it to the order of
+    C, and writing goes back to that of the file: for labels of 512 x 512 x 300 three quarters of the time.
+
+    Examples:
+        >>> SaveImaged("pred", writer=FileOrderWriter, resample=False)  # doctest: +SKIP
     """
 
-    def set_data_array(
-        self, data_array: Any, channel_dim: int | None = 0, squeeze_end_dims: bool = True, **kwargs: Any
-    ) -> None:
-        """Take a volume (C, D, H, W), or (D, H, W) where ``channel_dim`` is None.
-
-        Raises:
-            ValueError: channels on another axis than the first.
-        """
-        if channel_dim not in (0, None):
-            raise ValueError(f"FileOrderWriter takes channels as axis 0, got channel_dim {channel_dim}.")
-        first = 0 if channel_dim is None else 1
-        reverse = torch.swapaxes(convert_to_tensor(data_array, track_meta=False), first, first + 2)
-        super().set_data_array(reverse, channel_dim, squeeze_end_dims, **kwargs)
-
-    def set_metadata(self, meta_dict: Mapping | None, resample: bool = True, **options: Any) -> None:
-        """Take the affine.
-
-        Raises:
-            ValueError: ``resample`` is true.
-        """
-        if resample:
-            raise ValueError("FileOrderWriter does not resample: give resample false.")
-        super().set_metadata(meta_dict, resample, **options)
+    @classmethod
+    def resample_if_needed(  # type: ignore[override]
+        cls,
+        data_array: NdarrayOrTensor,
+        affine: NdarrayOrTensor | None = None,
+        target_affine: NdarrayOrTensor | None = None,
+        **options: Any,
+    ) -> tuple[NdarrayOrTensor, NdarrayOrTensor | None]:
+        """``data_array`` and ``affine`` as they are, unless there is a ``target_affine``."""
+        if target_affine is not None:
+            return super().resample_if_needed(data_array, affine, target_affine, **options)
+        return np.asarray(data_array), affine
 
     @classmethod
     def create_backend_obj(  # type: ignore[override]
-        cls, data_array: Any, *arguments: Any, **kwargs: Any
+        cls,
+        data_array: NdarrayOrTensor,
+        affine: NdarrayOrTensor | None = None,
+        dtype: DtypeLike = None,
+        **options: Any,
     ) -> nib.Nifti1Image:
-        """The image, its axes in their order again."""
-        image = super().create_backend_obj(data_array, *arguments, **kwargs)
-        return nib.Nifti1Image(np.swapaxes(np.asanyarray(image.dataobj), 0, 2), image.affine)
+        """The image of nibabel that is written, of ``data_array`` itself where it has the ``dtype``."""
+        array = np.asarray(data_array)
+        matrix = np.eye(4) if affine is None else to_affine_nd(3, np.asarray(affine))
+        return nib.Nifti1Image(array.astype(array.dtype if dtype is None else dtype, copy=False), matrix, **options)
