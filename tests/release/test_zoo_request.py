@@ -39,7 +39,9 @@ def test_folder_and_both_tests_of_every_bundle(zoo):
     classes = []
     for file in tests.iterdir():
         text = file.read_text()
-        assert not re.search(r"BUNDLE\b(?!_ROOT)|ClassName", text), "every placeholder is filled"
+        assert not re.search(r"BUNDLE_NAME|ClassName", text), "every placeholder is filled"
+        name = file.stem.removeprefix("test_").removesuffix("_dist")
+        assert re.findall(r"^BUNDLE_ROOT = .*", text, re.MULTILINE) == [f'BUNDLE_ROOT = "models/{name}"']
         classes += [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
         assert max(map(len, text.splitlines())) <= 120
     assert len(set(classes)) == 2 * len(NAMES)

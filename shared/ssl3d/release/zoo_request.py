@@ -54,4 +54,4 @@ def request(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[
 def write_test(name: str, template: Path, file: Path) -> None:
     """Fill a bundle's name into a template of the zoo's unit tests."""
     words = "".join(word.capitalize() for word in name.split("_"))
-    file.write_text(template.read_text(encoding="utf-8").replace("BUNDLE", name).replace("ClassName", words))
+    file.write_text(template.read_text(encoding="utf-8").replace("BUNDLE_NAME", name).replace("ClassName", words))
