@@ -60,6 +60,19 @@ def test_a_teacher_starts_as_its_student(file):
         assert not key.startswith("backbone.") or torch.equal(value.half(), stored[key])
 
 
+def test_training_goes_on_with_the_head_where_it_fits(file, caplog):
+    stored = torch.load(file, weights_only=True)
+    same, other = network(5), network(3)
+    start_network(same, "cpu", file, part="network")
+    assert torch.equal(same.head.weight.half(), stored["head.weight"])
+    with caplog.at_level(logging.INFO):
+        start_network(other, "cpu", file, part="network")
+    assert torch.equal(other.backbone.encoder[0][0].weight.half(), stored["backbone.encoder.0.0.weight"])
+    assert "2 missing" in caplog.text and "head.weight, head.bias" in caplog.text
+    with pytest.raises(ValueError, match="pretrained_part must be backbone or network, got 'head'"):
+        start_network(other, "cpu", file, part="head")
+
+
 def test_none_leaves_the_random_weights(caplog):
     started = network()
     before = {key: value.clone() for key, value in started.state_dict().items()}

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ["tools/setup_env.sh", "tools/demo.sh", "tools/test.sh", ".ci/run"]
+SCRIPTS = [
+    "tools/setup_env.sh",
+    "tools/demo.sh",
+    "tools/test.sh",
+    ".ci/run",
+    "tools/monailabel_env.sh",
+    "tools/monailabel_demo.sh",
+]
 PASSED = '<testcase classname="tests.a" name="test_1"/>'
 NO_DATA = '<testcase name="test_2"><skipped message="SSL3D_DATA is not set: real data absent">x</skipped></testcase>'
 NO_MODULE = (
@@ -178,6 +186,30 @@ def test_the_demo_pretrains_compares_registers_and_ends_with_the_real_table(chec
     assert steps[4] == ("gvsl_pretraining", train)
     for method in ("mae", "gvsl"):
         assert f"demo_output/{method}/demo/model.pt" in calls[3][1]
+
+
+def test_a_port_in_use_is_named_before_anything_is_installed_or_deleted(checkout):
+    (checkout.root / "monailabel_demo").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = checkout.run("tools/monailabel_demo.sh", SSL3D_LABEL_PORT=port)
+    assert done.returncode == 1
+    assert f"error: port {port} is in use" in done.stderr and "SSL3D_LABEL_PORT" in done.stderr
+    assert checkout.calls.read_text() == "" and (checkout.root / "monailabel_demo").is_dir()
+
+
+def test_the_environment_of_monai_label_is_made_once(checkout):
+    venv = checkout.venv.rename(checkout.root / ".venv-monailabel")
+    (venv / "bin" / "python").write_text(
+        STUB.replace("*) exec", '"-c import torchvision" | *"import monailabel"*) exit 0 ;;\n    *) exec')
+    )
+    done = checkout.run("tools/monailabel_env.sh")
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = checkout.calls.read_text()
+    assert calls.index("torch==2.13.0") < calls.index("--requirement tools/monailabel_requirements.txt")
+    assert "--no-deps monailabel==0.8.5" in calls
+    assert "is up to date" in checkout.run("tools/monailabel_env.sh").stdout
+    assert "-m pip install" not in checkout.calls.read_text()
 
 
 def test_an_unfit_python_is_named(checkout):

@@ -11,6 +11,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from .memory import keep_freed_memory
+from .monai_label import adopt_checkpoint_loader
 from .overrides import unknown_keys
 from .start import backbone_of
 
@@ -45,6 +46,7 @@ def preflight() -> None:
 
 def _check(workflow: ConfigWorkflow) -> None:
     parser = workflow.parser
+    adopt_checkpoint_loader(parser)
     check_overrides(parser.get(), Path(workflow.config_root_path))
     if "output_dir" in parser:
         check_writable(parser.get_parsed_content("output_dir"))

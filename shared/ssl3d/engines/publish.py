@@ -24,6 +24,8 @@ from .start import backbone_of, is_synthetic
 
 logger = logging.getLogger(__name__)
 
+TERMS = "the terms of the training data: "
+
 
 class Publish:
     """Handler of a trainer that ends the run with ``model.pt`` and its passport ``model.json``.
@@ -109,34 +111,49 @@ class Publish:
                 temporary.write_text(readable_json(content), encoding="utf-8")
 
     def _passport(self, network: nn.Module, steps: int, best_metric: float | None) -> weights.Passport:
-        own = getattr(self.dataset.data, "corpus", None) or [
+        corpus = getattr(self.dataset.data, "corpus", None) or [
             {"name": "unknown", "count": len(self.dataset.data), "licence": "unknown"}
         ]
-        inherited = [] if self.start is None else [entry for entry in self.start.corpus if entry not in own]
-        licences = [entry["licence"] for entry in own] + ([] if self.start is None else [self.start.licence])
+        licences = [entry["licence"] for entry in corpus]
+        method = self.method
+        if self.start is not None:
+            corpus = _joined([*corpus, *self.start.corpus])
+            licences += self.start.licence.removeprefix(TERMS).split(", ")
+            goes_on = self.start.method.split(",")[0] == method
+            method = self.start.method if goes_on else f"{method}, from weights of {self.start.method}"
         results = []
         if best_metric is not None:
             results = [{"metric": "best validation value", "value": best_metric, "command": _command()}]
         backbone = backbone_of(network)
         return weights.Passport(
-            method=self.method if self.start is None else f"{self.method}, from weights of {self.start.method}",
+            method=method,
             backbone=type(backbone).__name__,
             backbone_arguments=backbone.arguments,
             part="network",
             network=type(network).__name__,
-            corpus=own + inherited,
+            corpus=corpus,
             synthetic=self.synthetic or (self.start is not None and self.start.synthetic),
             **self.facts,
             steps=steps,
             seed=self.dataset.seed,
             ssl3d_version=__version__,
-            licence="the terms of the training data: " + ", ".join(dict.fromkeys(licences)),
+            licence=TERMS + ", ".join(dict.fromkeys(licences)),
             results=results,
         )
 
 
+def _joined(corpora: list[dict]) -> list[dict]:
+    """Each set once: rounds of annotation train again on what the earlier ones had, so the largest count holds."""
+    sets: dict[tuple[str, str], dict] = {}
+    for entry in corpora:
+        key = entry["name"], entry["licence"]
+        if key not in sets or entry["count"] > sets[key]["count"]:
+            sets[key] = entry
+    return list(sets.values())
+
+
 def _command() -> str:
     """The command line of this process, with the folder of real data under its variable's name."""
-    command = shlex.join(["python", "-m", "monai.bundle", *sys.argv[1:]])
+    command = shlex.join(["python", *sys.orig_argv[1:]])
     data = os.environ.get("SSL3D_DATA")
     return command.replace(data, "$SSL3D_DATA") if data else command

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.transforms import Compose
@@ -22,11 +22,12 @@ def start_network(
     pretrained: str | Path = "none",
     bundle_root: str | Path = ".",
     transform: Compose | None = None,
+    part: Literal["backbone", "network"] = "backbone",
 ) -> nn.Module:
     """Put a network on its device, filled with pre-trained weights where these are asked for.
 
     Weights of the same method (``pretraining.pth``) fill all of it, heads included, so that pre-training goes on. Any
-    other fill the backbone, of the student where the network is a method.
+    other fill ``part`` of the network, of the student where the network is a method.
 
     Args:
         network: a task network with children ``backbone`` and ``head``, or a method with a child ``student`` that is
@@ -36,11 +37,16 @@ def start_network(
         bundle_root: folder of the bundle that trains.
         transform: the run's preprocessing; where orientation, spacing or intensity differ from those of the weights,
             a warning says so.
+        part: ``backbone``, so that whatever the weights were trained for leaves the head as it is; or ``network``, so
+            that training goes on where these weights are: the head is filled too where its shape fits.
 
     Raises:
         FileNotFoundError: no such weights.
+        ValueError: another ``part``.
         WeightsMismatch: weights that do not fit.
     """
+    if part not in ("backbone", "network"):
+        raise ValueError(f"pretrained_part must be backbone or network, got {part!r}.")
     file = weights.resolve(pretrained, bundle_root)
     if file is None:
         logger.info("pretrained is none: the network starts from random weights.")
@@ -49,7 +55,7 @@ def start_network(
     if hasattr(network, "student") and passport is not None and passport.network == type(network).__name__:
         weights.load(network, file, part="network", min_match=1.0)
     else:
-        weights.load(getattr(network, "student", network), file, part="backbone")
+        weights.load(getattr(network, "student", network), file, part=part)
         if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
             network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
     if transform is not None and passport is not None:

@@ -34,11 +34,7 @@ class FileOrderWriter(NibabelWriter):
 
     @classmethod
     def create_backend_obj(  # type: ignore[override]
-        cls,
-        data_array: NdarrayOrTensor,
-        affine: NdarrayOrTensor | None = None,
-        dtype: DtypeLike = None,
-        **options: Any,
+        cls, data_array: NdarrayOrTensor, affine: NdarrayOrTensor | None = None, dtype: DtypeLike = None, **options: Any
     ) -> nib.Nifti1Image:
         """The image of nibabel that is written, of ``data_array`` itself where it has the ``dtype``."""
         array = np.asarray(data_array)
