@@ -112,7 +112,7 @@ def test_what_is_not_clear_is_asked_with_the_name_of_the_key(bundle, studies):
         flow.run()
     message = str(caught.value.__cause__)
     assert "2 series may be meant" in message
-    assert '"T2 sagittal"' in message
+    assert "'T2 sagittal'" in message
     assert "--series" in message
     assert '"series" in the entry' in message
     data = workflow(TRAIN, "train", **TINY, dataset_dir=str(studies), series=SERIES)

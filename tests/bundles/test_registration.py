@@ -183,7 +183,7 @@ def test_what_is_wrong_with_a_pair_is_said_before_the_run(registration, scans, t
     assert "image and label differ" in refusal(**scans | {"moving_label": str(files["NaN"])})
     message = refusal(fixed=scans["fixed"])
     assert scans["fixed"] in message
-    assert 'not "moving"' in message
+    assert "not 'moving'" in message
     (bad / "pairs.json").write_text(json.dumps({"test": [{"moving": scans["moving"]}]}))
     assert 'not "fixed"' in refusal(datalist=str(bad / "pairs.json"))
     assert "align must be one of centres, world" in refusal(**scans, align="center")
