@@ -53,13 +53,15 @@ def own_cache(shared_cache, monkeypatch) -> Path:
     return shared_cache
 
 
-def copy_bundle(name: str, folder: Path) -> Path:
-    """A copy of a bundle without what earlier runs left in it.
-
-    One for whole abdomens, at 3 mm, works at 12 mm instead, so that its volumes are not larger than the others'.
-    """
+def exact_copy(name: str, folder: Path) -> Path:
+    """A copy of a bundle without what earlier runs left in it."""
     ignore = shutil.ignore_patterns("__pycache__", "output", "eval", "ssl3d")
-    root = Path(shutil.copytree(BUNDLES / name, folder / name, ignore=ignore))
+    return Path(shutil.copytree(BUNDLES / name, folder / name, ignore=ignore))
+
+
+def copy_bundle(name: str, folder: Path) -> Path:
+    """A copy to run. One for whole abdomens, at 3 mm, works at 12 mm, so that its volumes are as small as the others'."""
+    root = exact_copy(name, folder)
     for config in (root / "configs").glob("*.json"):
         text = config.read_text()
         if '"pixdim": [3.0, 3.0, 3.0]' in text:

@@ -185,7 +185,7 @@ def test_what_is_wrong_with_a_pair_is_said_before_the_run(registration, scans, t
     assert scans["fixed"] in message
     assert "not 'moving'" in message
     (bad / "pairs.json").write_text(json.dumps({"test": [{"moving": scans["moving"]}]}))
-    assert 'not "fixed"' in refusal(datalist=str(bad / "pairs.json"))
+    assert "not 'fixed'" in refusal(datalist=str(bad / "pairs.json"))
     assert "align must be one of centres, world" in refusal(**scans, align="center")
     assert "did you mean pairs" in refusal(pair=3)
 

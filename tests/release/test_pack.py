@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundles.conftest import BUNDLES, NAMES, copy_bundle
+from bundles.conftest import BUNDLES, NAMES, exact_copy
 from monai.bundle import ConfigParser, load
 
 from ssl3d import weights
@@ -74,7 +74,7 @@ def test_a_zip_holds_the_bundle_the_package_and_the_networks(zipped):
 def test_packing_again_elsewhere_gives_the_same_bytes(zipped, tmp_path):
     names = NAMES  # siblings too, for the recommended backbone
     for name in names:
-        copy_bundle(name, tmp_path / "bundles")
+        exact_copy(name, tmp_path / "bundles")
     bundle = tmp_path / "bundles" / zipped.name.partition("_v")[0]
     for stray in ("output/a.csv", "eval/x.json", "models/mine.pt", "scripts/__pycache__/a.pyc", ".hidden", "notes.txt"):
         (bundle / stray).parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ def forget_scripts_afterwards(monkeypatch):
 
 @pytest.fixture
 def toy(tmp_path) -> Path:
-    return copy_bundle(NAMES[0], tmp_path / "bundles")
+    return exact_copy(NAMES[0], tmp_path / "bundles")
 
 
 def edit_metadata(bundle: Path, **changes) -> None:
