@@ -60,7 +60,7 @@ def exact_copy(name: str, folder: Path) -> Path:
 
 
 def copy_bundle(name: str, folder: Path) -> Path:
-    """A copy to run. One for whole abdomens, at 3 mm, works at 12 mm, so that its volumes are as small as the others'."""
+    """A copy to run; one for whole abdomens, at 3 mm, works at 12 mm, so that its volumes are no larger than others."""
     root = exact_copy(name, folder)
     for config in (root / "configs").glob("*.json"):
         text = config.read_text()
