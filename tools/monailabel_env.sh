@@ -26,20 +26,9 @@ _install_monailabel() {
 }
 
 ensure_monailabel() {
-    local root="$1" newest_python=11 venv stamp # from 3.12 on there is no distutils, which MONAI Label imports
-    venv="${SSL3D_LABEL_VENV:-$root/.venv-monailabel}"
-    [[ "$venv" == /* ]] || venv="$PWD/$venv"
-    PYTHON="$venv/bin/python"
-    if [[ ! -x "$PYTHON" ]] || ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
-        _make_environment "$venv" || return 1
-    fi
-    stamp="$(_stamp "$root" setup.cfg tools/monailabel_requirements.txt tools/monailabel_env.sh)" || return 1
-    if [[ "$(cat "$venv/ssl3d.stamp" 2>/dev/null)" == "$stamp" ]]; then
-        echo "environment: $venv is up to date"
-        return 0
-    fi
-    _install_monailabel "$root" || return 1
-    echo "$stamp" >"$venv/ssl3d.stamp"
+    local newest_python=11 # from 3.12 on there is no distutils, which MONAI Label imports
+    _ensure "$1" "${SSL3D_LABEL_VENV:-$1/.venv-monailabel}" _install_monailabel \
+        setup.cfg tools/monailabel_requirements.txt tools/monailabel_env.sh
 }
 
 if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then

@@ -73,19 +73,23 @@ print(hashlib.sha256(b"\0".join(parts)).hexdigest())
 PY
 }
 
-ensure_environment() {
-    local root="$1" venv stamp
-    venv="${SSL3D_VENV:-$root/.venv}"
+_ensure() { # ROOT VENV INSTALLER FILE...: the environment at VENV, installed anew where one of the files has changed
+    local root="$1" venv="$2" installer="$3" stamp
+    shift 3
     [[ "$venv" == /* ]] || venv="$PWD/$venv" # callers change the folder afterwards
     PYTHON="$venv/bin/python"
     if [[ ! -x "$PYTHON" ]] || ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
         _make_environment "$venv" || return 1
     fi
-    stamp="$(_stamp "$root" setup.cfg constraints.txt)" || return 1
+    stamp="$(_stamp "$root" "$@")" || return 1
     if [[ "$(cat "$venv/ssl3d.stamp" 2>/dev/null)" == "$stamp" ]]; then
         echo "environment: $venv is up to date"
         return 0
     fi
-    _install "$root" || return 1
+    "$installer" "$root" || return 1
     echo "$stamp" >"$venv/ssl3d.stamp"
+}
+
+ensure_environment() {
+    _ensure "$1" "${SSL3D_VENV:-$1/.venv}" _install setup.cfg constraints.txt
 }

@@ -44,7 +44,7 @@ def one_process(rank, folder):
 
 def test_two_processes_equal_one(tmp_path):
     mp.spawn(one_process, args=(str(tmp_path),), nprocs=2)
-    halves = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    halves = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     losses, gradient = contrast(slice(None))
     torch.testing.assert_close(sum(half[0] for half in halves) / 2, losses)
     for rank, half in enumerate(halves):

@@ -211,7 +211,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     parts, gradients, queue = step((0, 1, 2, 3))
     largest = max(gradient.abs().max() for gradient in gradients)
     for rank in (0, 1):
-        theirs = torch.load(tmp_path / f"{rank}.pt")
+        theirs = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         torch.testing.assert_close(theirs[0], parts, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(theirs[2], queue, rtol=1e-5, atol=1e-6)
         for mine, other in zip(gradients, theirs[1], strict=True):

@@ -1,9 +1,10 @@
 """A queue of embeddings of past crops, equal on all processes, and what is gathered from them."""
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..losses.gathering import gather_batch
 
 
 class KeyQueue(nn.Module):
@@ -58,8 +59,4 @@ class KeyQueue(nn.Module):
 @torch.no_grad()
 def gathered(values: Tensor) -> Tensor:
     """``values`` (B, ...) of all processes, (processes · B, ...), without gradient; with one process as they are."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return values.detach()
-    parts = [torch.empty_like(values) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, values.detach().contiguous())
-    return torch.cat(parts)
+    return gather_batch(values.detach())[0]
