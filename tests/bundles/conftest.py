@@ -32,12 +32,15 @@ def workflow(config: str | list[str], workflow_type: str, **overrides) -> Config
     return flow
 
 
+PRETRAINING = ("_pretraining", "_embedding")  # ends of the names of bundles that learn without labels
+
+
 def pretrains(bundle: Path) -> bool:
-    return bundle.name.endswith("_pretraining")
+    return bundle.name.endswith(PRETRAINING)
 
 
-def of_kind(ending: str):
-    """Mark of a test that is for the bundles of one kind only, by the end of their names."""
+def of_kind(ending: str | tuple[str, ...]):
+    """Mark of a test that is for the bundles of one kind only, by the end (or ends) of their names."""
     return pytest.mark.parametrize("bundle", [name for name in NAMES if name.endswith(ending)], indirect=True)
 
 

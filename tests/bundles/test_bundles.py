@@ -6,7 +6,18 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TINY_INFERENCE, TRAIN, of_kind, pretrains, workflow
+from bundles.conftest import (
+    BUNDLES,
+    EVALUATE,
+    INFERENCE,
+    PRETRAINING,
+    TINY,
+    TINY_INFERENCE,
+    TRAIN,
+    of_kind,
+    pretrains,
+    workflow,
+)
 from golden import DATA
 from monai.bundle import verify_net_in_out
 
@@ -66,7 +77,7 @@ def test_all_weights_together_stay_within_their_budget():
     assert sum(sizes) < 48 * 2**20
 
 
-@of_kind("_pretraining")
+@of_kind(PRETRAINING)
 def test_pretraining_can_go_on_from_its_weights(bundle, caplog):
     with caplog.at_level("INFO"):
         workflow(TRAIN, "train", **TINY, pretrained="models/pretraining.pth").parser.get_parsed_content("network")

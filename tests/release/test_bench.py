@@ -13,7 +13,7 @@ from ssl3d.release import bench
 
 MODULE = sys.modules[bench.__module__]  # the function hides its module's name
 BUNDLES = Path(__file__).parents[2] / "bundles"
-METHODS = [path.name for path in sorted(BUNDLES.glob("*_pretraining"))]
+METHODS = [path.name for ending in ("pretraining", "embedding") for path in sorted(BUNDLES.glob(f"*_{ending}"))]
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Publish:
         pretrained, bundle_root: the weights that the run started from, as ``start_network`` takes them; their corpus
             and licence are handed on.
         method: how the weights are learned.
+        roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
 
     Raises:
         ValueError: the transforms leave one of these open; said at the start, not after the training.
@@ -58,6 +60,7 @@ class Publish:
         pretrained: str | Path = "none",
         bundle_root: str | Path = ".",
         method: str = "supervised",
+        roi_size: Sequence[int] | None = None,
     ) -> None:
         self.run_dir = Path(run_dir)
         self.network = checkpoints.unwrapped(network)
@@ -68,6 +71,8 @@ class Publish:
         self.folder = self.run_dir if self.synthetic else Path(model_dir)
         self.method = method
         self.facts = preprocessing(dataset.transform)
+        if roi_size is not None:
+            self.facts["roi_size"] = [int(side) for side in roi_size]
         missing = {"orientation", "spacing", "intensity", "roi_size"} - set(self.facts)
         if missing:
             raise ValueError(

@@ -2,23 +2,33 @@
 module, so that packed bundles need not carry it."""
 
 from .class_table import ClassTable
+from .found_points import FindPointsd, FoundPoints
+from .landmark_report import LandmarkReport, ScoreLandmarksd, case_templates
 from .points import read_points, write_points
 from .preview import Preview
 from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
 from .registration_report import RegistrationReport
 from .statistics import Estimate, estimate
+from .templates import Template, given_template
 from .views_preview import ViewsPreview
 
 __all__ = [
     "ClassTable",
     "Estimate",
+    "FindPointsd",
+    "FoundPoints",
+    "LandmarkReport",
     "Preview",
     "RegistrationPictures",
     "RegistrationReport",
+    "ScoreLandmarksd",
     "ScoreRegistrationd",
+    "Template",
     "ViewsPreview",
+    "case_templates",
     "estimate",
+    "given_template",
     "read_points",
     "write_points",
 ]

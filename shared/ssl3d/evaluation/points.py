@@ -12,65 +12,71 @@ SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
     "markups-schema-v1.0.3.json#"
 )
+AXES = {"world": "xyz", "voxel": "ijk"}  # names of the columns of a CSV
 # What Slicer writes, or has written; the numbers are its old names.
 SIGNS = {"RAS": (1, 1, 1), "0": (1, 1, 1), "LPS": (-1, -1, 1), "1": (-1, -1, 1)}
 
 
-def read_points(path: str | Path) -> dict[str, tuple[float, float, float]]:
-    """Read named points, in mm, world coordinates (RAS+).
+def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple[float, float, float]]:
+    """Read named points.
 
     Args:
-        path: by its ending ``.csv``, with the columns ``name, x, y, z``; ``.mrk.json``, point lists of 3D Slicer, in
-            LPS or RAS as the file says; any other ``.json``: an object from each name to ``[x, y, z]`` or to
-            an object with ``world``, as synthetic landmarks have it.
+        path: by its ending ``.csv``, with the columns ``name, x, y, z`` (voxels: ``name, i, j, k``); ``.mrk.json``,
+            point lists of 3D Slicer, in LPS or RAS as the file says; any other ``.json``: an object from each name to
+            ``[x, y, z]`` or to an object with ``world`` (``voxel``), as synthetic landmarks have it.
+        coordinates: ``world``, mm, RAS+; or ``voxel``, along the axes of the scan's file, 0 at the centre of the first.
 
     Raises:
-        ValueError: another ending, a file that cannot be read as such, a name that stands twice, or a coordinate that
-            is no finite number; with the file's name.
+        ValueError: another ending or another word for the coordinates, Slicer's points as voxels, a file that cannot be
+            read as such, a name that stands twice, or a coordinate that is no finite number; with the file's name.
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = _kind(path, coordinates)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        entries = {"csv": _from_csv, "slicer": _from_slicer, "json": _from_json}[kind](text)
+        entries = {"csv": _from_csv, "slicer": _from_slicer, "json": _from_json}[kind](text, coordinates)
     except FileNotFoundError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
         raise ValueError(
             f"{path} cannot be read as {kind} points: {type(error).__name__}: {error}. It needs names and "
-            "x, y, z in mm."
+            f"{', '.join(AXES[coordinates])} in {'mm' if coordinates == 'world' else 'voxels'}."
         ) from error
     points: dict[str, tuple[float, float, float]] = {}
     for name, place in entries:
         if name in points:
             raise ValueError(f"{path}: the name {name!r} stands twice. Give each point a name of its own.")
         if len(place) != 3 or not all(math.isfinite(value) for value in place):
-            raise ValueError(f"{path}: point {name!r} must have three finite coordinates in mm, got {place}.")
+            raise ValueError(f"{path}: point {name!r} must have three finite coordinates, got {place}.")
         x, y, z = place
         points[name] = (x, y, z)
     return points
 
 
 def write_points(
-    path: str | Path, points: Mapping[str, Sequence[float]], scores: Mapping[str, float] | None = None
+    path: str | Path,
+    points: Mapping[str, Sequence[float]],
+    scores: Mapping[str, float] | None = None,
+    coordinates: str = "world",
 ) -> None:
     """Write named points in the format of the ending, see :func:`read_points`; Slicer's in LPS, as Slicer does.
 
     Args:
         path: of the file; its folder must exist.
-        points: (x, y, z) in mm, RAS+, by name.
+        points: three numbers by name, in these coordinates.
         scores: of some or all points, kept beside them.
+        coordinates: see :func:`read_points`.
 
     Raises:
-        ValueError: another ending.
+        ValueError: another ending or word, Slicer's points as voxels.
     """
     path, scores = Path(path), scores or {}
-    kind = _kind(path)
+    kind = _kind(path, coordinates)
     if kind == "csv":
         with path.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
-            writer.writerow(["name", "x", "y", "z", *(["score"] if scores else [])])
+            writer.writerow(["name", *AXES[coordinates], *(["score"] if scores else [])])
             for name, place in points.items():
                 writer.writerow([name, *place, *([scores.get(name, "")] if scores else [])])
         return
@@ -85,27 +91,31 @@ def write_points(
         content = {"@schema": SCHEMA, "markups": [markup]}
     else:
         content = {
-            name: {"world": list(place), **({"score": scores[name]} if name in scores else {})}
+            name: {coordinates: list(place), **({"score": scores[name]} if name in scores else {})}
             for name, place in points.items()
         }
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _kind(path: Path) -> str:
+def _kind(path: Path, coordinates: str) -> str:
+    if coordinates not in AXES:
+        raise ValueError(f"coordinates must be one of {', '.join(AXES)}, got {coordinates!r}.")
     name = path.name.lower()
     if name.endswith(SLICER):
+        if coordinates != "world":
+            raise ValueError(f"{path}: 3D Slicer's points are in mm. Use coordinates=world, or a .csv or .json file.")
         return "slicer"
     if path.suffix.lower() in (".csv", ".json"):
         return path.suffix.lower()[1:]
     raise ValueError(f"{path}: points are read and written as .csv, .json or {SLICER}.")
 
 
-def _from_csv(text: str) -> list[tuple[str, list[float]]]:
+def _from_csv(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
     rows = csv.DictReader(text.splitlines())
-    return [(row["name"], [float(row[axis]) for axis in "xyz"]) for row in rows]
+    return [(row["name"], [float(row[axis]) for axis in AXES[coordinates]]) for row in rows]
 
 
-def _from_json(text: str) -> list[tuple[str, list[float]]]:
+def _from_json(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
     def no_double(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
@@ -113,12 +123,12 @@ def _from_json(text: str) -> list[tuple[str, list[float]]]:
         return dict(pairs)
 
     content = json.loads(text, object_pairs_hook=no_double)
-    places = {name: entry["world"] if isinstance(entry, dict) else entry for name, entry in content.items()}
+    places = {name: entry[coordinates] if isinstance(entry, dict) else entry for name, entry in content.items()}
     return [(name, [float(value) for value in place]) for name, place in places.items()]
 
 
-def _from_slicer(text: str) -> list[tuple[str, list[float]]]:
-    entries = []
+def _from_slicer(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
+    entries = []  # in mm, always: ``_kind`` has refused other coordinates
     for markup in json.loads(text)["markups"]:
         system, unit = str(markup.get("coordinateSystem", "LPS")), markup.get("coordinateUnits", "mm")
         if system not in SIGNS or unit != "mm":

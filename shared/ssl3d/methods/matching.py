@@ -96,30 +96,26 @@ def match_points(query: EmbeddedScan, points: Tensor, searched: EmbeddedScan) ->
             f"Point {number} at {_text(points[number])} mm lies outside of its scan: voxel "
             f"{_text(voxels[:, number])} of {tuple(query.size)}. Points are world coordinates in mm, RAS+."
         )
-    vectors = _vectors_at(query.embedding, voxels)  # (2E, N)
     cells = searched.embedding.flatten(1)  # (2E, n)
+    vectors = _vectors_at(query.embedding, voxels).to(cells)  # (2E, N)
     found, scores = [], []
     for vector in vectors.T:  # one at a time: a map of similarities of a whole scan each
         similarity = (vector @ cells / 2).view(searched.embedding.shape[1:])
         score, best = similarity.flatten().max(dim=0)
-        index = torch.stack(torch.unravel_index(best, similarity.shape))
+        index = torch.stack(torch.unravel_index(best.cpu(), similarity.shape))
         found.append(_refined(similarity, index))
-        scores.append(score)
+        scores.append(score.cpu())
     places = torch.stack(found) if found else voxels.new_zeros(0, 3)
     end = torch.tensor(searched.size, dtype=torch.float64) - 1
     places = torch.minimum((STRIDE * places + (STRIDE - 1) / 2).clamp(min=0), end)  # (N, 3)
-    return Matches(
-        apply_affine(searched.affine, places.T).T,
-        places,
-        torch.stack(scores) if scores else searched.embedding.new_zeros(0),
-    )
+    return Matches(apply_affine(searched.affine, places.T).T, places, torch.stack(scores) if scores else torch.zeros(0))
 
 
 def _vectors_at(embedding: Tensor, voxels: Tensor) -> Tensor:
     """(2E, N): both unit vectors at voxels (3, N), between the cells."""
     last = torch.tensor(embedding.shape[1:], dtype=torch.float64)[:, None] - 1
     cells = torch.minimum(((voxels - (STRIDE - 1) / 2) / STRIDE).clamp(min=0), last)
-    vectors = sample_at(embedding, cells)  # (2E, N)
+    vectors = sample_at(embedding, cells.to(embedding.device))  # (2E, N)
     return torch.cat([F.normalize(half, dim=0) for half in vectors.chunk(2)])
 
 

@@ -201,8 +201,13 @@ def _s2dc(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
     return network.predict(views)
 
 
+def _anatomical_embedding(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
+    return network.student.embed(views["image"].flatten(0, 1))
+
+
 # What the networks of a method give, by the name of its class: a bundle's class is not ours, but its door's.
 PASSES: dict[str, Callable[[nn.Module, dict[str, Tensor]], Sequence[Tensor]]] = {
+    "AnatomicalEmbedding": _anatomical_embedding,
     "GVSL": _gvsl,
     "MAE": _mae,
     "S2DC": _s2dc,
