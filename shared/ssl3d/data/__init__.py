@@ -6,6 +6,7 @@ from .content import content_key
 from .datalist import Datalist
 from .draws import DrawDataset, DrawSampler, draw_seed
 from .folders import cache_dir
+from .matched_pairs import Match, MatchedPairDataset
 from .organs import LabelMap, label_map
 from .pair_list import PairList
 from .pairs import PairDataset
@@ -20,6 +21,8 @@ __all__ = [
     "DrawSampler",
     "Fault",
     "LabelMap",
+    "Match",
+    "MatchedPairDataset",
     "PairDataset",
     "PairList",
     "PreparedDataset",

@@ -118,7 +118,7 @@ def make_template(
     try:
         scan = embed_scan(network, plain(image, torch.float32).to(device), plain(image.affine, torch.float64))
     except ValueError as error:
-        raise ValueError(f"{item['image']}: {error}") from error
+        raise ValueError(f"{item['image']}: {error}") from None
     return Template(str(item["name"]), scan, image, places, bool(item.get("synthetic", False)))
 
 

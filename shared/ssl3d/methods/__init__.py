@@ -5,6 +5,7 @@ from .anatomical_embedding import AnatomicalEmbedding
 from .gvsl import GVSL
 from .mae import MAE
 from .matching import EmbeddedScan, Matches, embed_scan, match_points
+from .pair_matchers import EmbeddingMatcher, PointMatcher, RegistrationMatcher
 from .s2dc import S2DC
 
 __all__ = [
@@ -15,7 +16,10 @@ __all__ = [
     "AliceBranch",
     "AnatomicalEmbedding",
     "EmbeddedScan",
+    "EmbeddingMatcher",
     "Matches",
+    "PointMatcher",
+    "RegistrationMatcher",
     "embed_scan",
     "match_points",
 ]

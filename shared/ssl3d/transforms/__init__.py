@@ -8,9 +8,10 @@ from .correspondence_views import CorrespondenceViews
 from .crop_grid import join_crops, split_crops
 from .embedding_views import EmbeddingViews, TwoWindows
 from .loading import LoadVolumed, named_by_case
+from .matched_views import MatchedViews
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
-from .spatial import LoggedSpatialPadd, SafeSpacingd, ValidMaskd
+from .spatial import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
 from .views import MaskedViews, PairViews
 
@@ -23,9 +24,11 @@ __all__ = [
     "FileOrderWriter",
     "FillBlocksd",
     "HideBlocksd",
+    "KeepAffined",
     "LoadVolumed",
     "LoggedSpatialPadd",
     "MaskedViews",
+    "MatchedViews",
     "OnGridOfd",
     "PairViews",
     "SafeSpacingd",

@@ -10,32 +10,38 @@ from torch import Tensor
 
 from .sampling import Draws, check_size, random_states
 
+SHAPES = ("cubes", "tubes")
+
 
 class BlockMask:
-    """Hides a fixed number of the cubes of a grid, chosen at random.
+    """Hides a fixed number of the blocks of a grid, chosen at random.
 
     The grid starts at voxel 0; the last blocks of an axis are cut where its length is no multiple of the block size.
 
     Args:
         block_size: edge of a block in voxels.
         ratio: share of the blocks that is hidden.
+        shape: ``cubes``, or ``tubes``, which run through the whole volume along the third axis.
 
     Raises:
-        ValueError: a block size below 1, a ratio outside (0, 1).
+        ValueError: a block size below 1, a ratio outside (0, 1), another shape.
 
-    Source: He et al., Masked Autoencoders Are Scalable Vision Learners (arXiv:2111.06377), section 3.
+    Source: He et al., Masked Autoencoders Are Scalable Vision Learners (arXiv:2111.06377), section 3; tubes: the
+    released code of Alice (arXiv:2302.05615).
 
     Example:
         >>> BlockMask().sample([0, 1], (32, 32, 32), seed=0).sum((1, 2, 3, 4)) / 8**3  # 60 % of 64
         tensor([38., 38.])
     """
 
-    def __init__(self, *, block_size: int = 8, ratio: float = 0.6) -> None:
+    def __init__(self, *, block_size: int = 8, ratio: float = 0.6, shape: str = "cubes") -> None:
         if block_size < 1:
             raise ValueError(f"block_size must be at least 1, got {block_size}.")
         if not 0 < ratio < 1:
             raise ValueError(f"ratio must lie between 0 and 1, got {ratio}.")
-        self.block_size, self.ratio = block_size, ratio
+        if shape not in SHAPES:
+            raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}.")
+        self.block_size, self.ratio, self.shape = block_size, ratio, shape
 
     def sample(self, draws: Draws, size: Sequence[int], seed: int) -> Tensor:
         """Draw the masks of a batch, True where hidden: (B, 1, D, H, W), bool, on the CPU.
@@ -51,7 +57,8 @@ class BlockMask:
             ValueError: draws or sizes of another form; so few blocks that all of them or none would be hidden.
         """
         size = check_size(size)
-        grid = [-(-length // self.block_size) for length in size]
+        edges = [self.block_size, self.block_size, self.block_size if self.shape == "cubes" else size[2]]
+        grid = [-(-length // edge) for length, edge in zip(size, edges, strict=True)]
         blocks = grid[0] * grid[1] * grid[2]
         hidden = round(self.ratio * blocks)
         if not 0 < hidden < blocks:
@@ -62,8 +69,8 @@ class BlockMask:
         states = random_states(seed, draws, "block mask")
         mask = torch.stack([torch.from_numpy(state.permutation(blocks)) < hidden for state in states])
         mask = mask.view(len(states), 1, *grid)
-        for axis, length in enumerate(size, start=2):
-            mask = mask.repeat_interleave(self.block_size, axis).narrow(axis, 0, length)
+        for axis, (length, edge) in enumerate(zip(size, edges, strict=True), start=2):
+            mask = mask.repeat_interleave(edge, axis).narrow(axis, 0, length)
         return mask
 
 

@@ -1,4 +1,4 @@
-"""Three small additions to MONAI's spatial transforms: a safe spacing, a mask of real voxels, padding that says so."""
+"""Small additions to MONAI's spatial transforms: a safe spacing, a mask of real voxels, padding that says so."""
 
 import logging
 from collections.abc import Hashable, Mapping
@@ -75,6 +75,29 @@ class ValidMaskd(MapTransform):
         for key in self.key_iterator(d):
             image = convert_to_tensor(d[key], track_meta=get_track_meta())
             d[self.mask_key] = torch.ones_like(image[:1], dtype=torch.uint8)
+        return d
+
+
+class KeepAffined(MapTransform):
+    """Keep an image's affine as an entry of its own, ``affine`` (4, 4), float64: a cache of tensors drops metadata.
+
+    Args:
+        keys: one key, a ``MetaTensor`` (C, D, H, W); put it after the last transform that moves or pads.
+
+    Raises:
+        ValueError: more than one key.
+    """
+
+    def __init__(self, keys: KeysCollection = "image", allow_missing_keys: bool = False) -> None:
+        super().__init__(keys, allow_missing_keys)
+        if len(self.keys) != 1:
+            raise ValueError(f"KeepAffined keeps the affine of one image, got keys {self.keys}.")
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """``data`` with ``affine``."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d["affine"] = torch.as_tensor(d[key].affine).double().cpu()
         return d
 
 
