@@ -2,6 +2,7 @@
 module, so that packed bundles need not carry it."""
 
 from .class_table import ClassTable
+from .dense_features import Restored, SaveFeaturesd
 from .found_points import FindPointsd, FoundPoints
 from .landmark_report import LandmarkReport, ScoreLandmarksd, case_templates
 from .points import read_points, write_points
@@ -9,6 +10,7 @@ from .preview import Preview
 from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
 from .registration_report import RegistrationReport
+from .retrieval import RetrievalReport
 from .statistics import Estimate, estimate
 from .templates import Template, given_template
 from .views_preview import ViewsPreview
@@ -22,6 +24,9 @@ __all__ = [
     "Preview",
     "RegistrationPictures",
     "RegistrationReport",
+    "Restored",
+    "RetrievalReport",
+    "SaveFeaturesd",
     "ScoreLandmarksd",
     "ScoreRegistrationd",
     "Template",

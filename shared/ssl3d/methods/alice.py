@@ -14,7 +14,7 @@ SOURCES = ("decoder", "encoder")
 
 
 class AliceBranch(nn.Module):
-    """A backbone with its projection head: the student of Alice, and its teacher.
+    """A backbone with its projection head and the layer that fills in images: the student of Alice, and its teacher.
 
     Args:
         backbone: module that follows the ``Features`` contract.
@@ -25,6 +25,9 @@ class AliceBranch(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.projection = projection
+        width: int = backbone.decoder_channels[-1]  # type: ignore[index, assignment]
+        channels: int = backbone.in_channels  # type: ignore[assignment]
+        self.restoration = nn.Conv3d(width, channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> tuple[Features, Projections]:
         """Feature maps of ``image`` (B, C, D, H, W), and the outputs for the volume, its encoder and decoder cells."""
@@ -115,9 +118,6 @@ class Alice(nn.Module):
         else:
             self.casa = casa
         self.teacher = deepcopy(student).requires_grad_(False).eval()
-        width: int = student.backbone.decoder_channels[-1]  # type: ignore[index, assignment]
-        channels: int = student.backbone.in_channels  # type: ignore[assignment]
-        self.restoration = nn.Conv3d(width, channels, kernel_size=1)
         self.inter = SelfDistillationLoss(out_dim, pairing="cross")
         self.intra = SelfDistillationLoss(dim, pairing="same")
         self.restoration_loss = RestorationLoss()
@@ -146,7 +146,7 @@ class Alice(nn.Module):
             seen, teacher = self.teacher(by_view(views["target"]))
             context = teacher.decoder if self.target_source == "decoder" else teacher.encoder
             target = self._casa(self.teacher)(student.encoder, context)
-        restored = self.restoration(features.decoder[-1])
+        restored = self.student.restoration(features.decoder[-1])
         return Predictions(student, teacher, completed, target, restored, seen.encoder[-1])
 
     def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -21,6 +21,8 @@ from ..data.folders import cache_dir as cache_folder
 from ..data.matched_pairs import Match, crop, foreground_point
 from ..geometry.world import apply_affine, sample_at
 from ..networks import AnatomicalEmbeddingNet, Embeddings, RegistrationNet
+from ..weights import load as load_weights
+from ..weights import passport_of
 from .matching import EmbeddedScan, match_points
 
 logger = logging.getLogger(__name__)
@@ -60,6 +62,8 @@ class EmbeddingMatcher:
 
     Args:
         network: on the CPU.
+        weights: file that fills it, all of it; None: it is filled already. A warning says when these were trained on
+            synthetic anatomy.
         device: where volumes are embedded.
         cache_dir: see ``ssl3d.data.cache_dir``.
 
@@ -67,8 +71,13 @@ class EmbeddingMatcher:
     """
 
     def __init__(
-        self, network: AnatomicalEmbeddingNet, device: str | torch.device = "cpu", cache_dir: str | Path | None = None
+        self,
+        network: AnatomicalEmbeddingNet,
+        weights: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        cache_dir: str | Path | None = None,
     ) -> None:
+        _fill(network, weights)
         self.runs = OnDevice(network, device)
         self.folder = cache_folder(cache_dir) / "embeddings" / weights_key(network)[:20]
         self.kept: OrderedDict[str, EmbeddedScan] = OrderedDict()
@@ -133,10 +142,13 @@ class RegistrationMatcher:
 
     Args:
         network: on the CPU.
-        device: where volumes are registered; see ``EmbeddingMatcher``.
+        weights, device: see ``EmbeddingMatcher``.
     """
 
-    def __init__(self, network: RegistrationNet, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, network: RegistrationNet, weights: str | Path | None = None, device: str | torch.device = "cpu"
+    ) -> None:
+        _fill(network, weights)
         self.runs = OnDevice(network, device)
         self.last: tuple[tuple[str, str], Tensor, Tensor] | None = None
 
@@ -220,6 +232,15 @@ class PointMatcher:
             if all(-0.5 <= at <= side - 0.5 for at, side in ends):
                 found[name] = (depth, height, width), score
         return found
+
+
+def _fill(network: nn.Module, file: str | Path | None) -> None:
+    if file is None:
+        return
+    load_weights(network, file, part="network", min_match=1.0)
+    passport = passport_of(file)
+    if passport is not None and passport.synthetic:
+        logger.warning("Pairs are found by %s: DEMONSTRATION WEIGHTS, trained on synthetic anatomy.", file)
 
 
 def weights_key(network: nn.Module) -> str:

@@ -2,6 +2,7 @@
 
 from .anatomical_embedding import AnatomicalEmbeddingNet, Embeddings
 from .cross_attention import CrossAttentionAlignment
+from .dense_features import DenseFeatureNet
 from .features import Features
 from .projection import ProjectionHead, Projections
 from .registration import Alignment, RegistrationNet
@@ -14,6 +15,7 @@ __all__ = [
     "Alignment",
     "AnatomicalEmbeddingNet",
     "CrossAttentionAlignment",
+    "DenseFeatureNet",
     "Embeddings",
     "Features",
     "ProjectionHead",

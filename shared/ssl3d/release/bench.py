@@ -143,13 +143,15 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
     to_none = bool(parser.get("train::trainer").get("optim_set_to_none", False))  # as MONAI's trainer has it
     network.train()
 
+    pairs = str(parser.get("train::dataset").get("_target_")).endswith("MatchedPairDataset")
+
     def now() -> float:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         return perf_counter()
 
     def step(number: int) -> tuple[dict[str, Tensor], list[float]]:
-        batch = random_batch(number, count, roi)
+        batch = random_batch(number, count, roi, pairs)
         times = [now()]
         inputs, target = views(batch, device)
         times.append(now())
@@ -179,8 +181,15 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
     return Costs(statistics.median(floors), *map(statistics.median, zip(*parts, strict=True)), memory)  # type: ignore
 
 
-def random_batch(number: int, count: int, roi: Sequence[int]) -> dict[str, Tensor]:
-    """A batch as a data loader of ``DrawDataset`` (``image``, ``valid``) and ``PairDataset`` (the rest) gives it."""
+def random_batch(number: int, count: int, roi: Sequence[int], pairs: bool = False) -> dict[str, Tensor]:
+    """A batch as a data loader of ``DrawDataset`` (``image``, ``valid``) and ``PairDataset`` (the rest) gives it.
+
+    With ``pairs`` as one of ``MatchedPairDataset`` does: two crops in each ``image``.
+    """
+    if pairs:
+        both, one = torch.rand(count, 2, 1, *roi), torch.ones(count)
+        draw = torch.arange(number * count, (number + 1) * count)
+        return {"image": both, "valid": torch.ones_like(both), "score": one, "copy": 0 * one, "draw": draw}
     image = {key: torch.rand(count, 1, *roi) for key in ("image", "fixed", "moving")}
     valid = {key: torch.ones(count, 1, *roi, dtype=torch.uint8) for key in ("valid", "fixed_valid", "moving_valid")}
     draw = torch.arange(number * count, (number + 1) * count)
@@ -201,12 +210,19 @@ def _s2dc(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
     return network.predict(views)
 
 
+def _alice(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
+    predictions = network.predict(views)
+    student = predictions.student
+    return predictions.completed, predictions.restored, student.whole
+
+
 def _anatomical_embedding(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
     return network.student.embed(views["image"].flatten(0, 1))
 
 
 # What the networks of a method give, by the name of its class: a bundle's class is not ours, but its door's.
 PASSES: dict[str, Callable[[nn.Module, dict[str, Tensor]], Sequence[Tensor]]] = {
+    "Alice": _alice,
     "AnatomicalEmbedding": _anatomical_embedding,
     "GVSL": _gvsl,
     "MAE": _mae,

@@ -1,5 +1,6 @@
 """Views of pairs of crops for Alice, made on the device; every parameter is a function of (seed, draw)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,21 +23,28 @@ class MatchedViews:
 
     Args:
         mask: which blocks are hidden.
-        target: how the teacher's crops are moved.
+        spacing: (D, H, W), mm, of the crops' voxels.
+        rotation: largest angle in degrees by which the teacher's crops are turned, about the third axis: that of the
+            body, in volumes of RAS orientation.
         noise: largest standard deviation of their Gaussian noise.
         seed: of the run.
 
     Raises:
-        ValueError: a negative noise.
+        ValueError: a number out of range.
 
     Source: Jiang et al., Alice (arXiv:2302.05615), figure 2; in its released code masks are tubes and the augmented
     crops, turned by 15 degrees and with noise of 0.1, are computed and not used.
     """
 
-    def __init__(self, mask: BlockMask, target: AffineAugmentation, *, noise: float = 0.1, seed: int = 0) -> None:
+    def __init__(
+        self, mask: BlockMask, spacing: Sequence[float], *, rotation: float = 15.0, noise: float = 0.1, seed: int = 0
+    ) -> None:
         if not 0 <= noise < np.inf:
             raise ValueError(f"noise must be 0 or more, got {noise}.")
-        self.mask, self.target, self.noise, self.seed = mask, target, noise, seed
+        self.mask, self.noise, self.seed = mask, noise, seed
+        self.target = AffineAugmentation(
+            rotation=(0, 0, rotation), scale=(1, 1), translation=(0, 0, 0), spacing=spacing
+        )
 
     def __call__(
         self, batch: dict[str, Any], device: str | torch.device | None = None, non_blocking: bool = False, **_: Any

@@ -1,0 +1,71 @@
+"""Features of a volume for use without training: dense ones, one for the whole, and the image filled in."""
+
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DenseFeatureNet(nn.Module):
+    """Unit-norm features of a chosen stride, from the decoder of a pre-trained backbone.
+
+    The network of Alice after its training: the projection heads, which only the training needs, are left out.
+
+    Args:
+        backbone: module that follows the ``Features`` contract.
+        stride: voxels of a feature cell along each axis, one of the backbone's ``decoder_strides``.
+
+    Raises:
+        ValueError: a stride that the backbone's decoder does not have; in a call, another shape.
+
+    Source: Jiang et al., Alice (arXiv:2302.05615), whose encoder and decoder both are pre-trained.
+
+    Example:
+        >>> DenseFeatureNet(UNet3d(), stride=4)(torch.zeros(1, 1, 32, 48, 32)).shape
+        torch.Size([1, 32, 8, 12, 8])
+    """
+
+    def __init__(self, backbone: nn.Module, stride: int = 4) -> None:
+        super().__init__()
+        strides: Tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
+        if stride not in strides:
+            raise ValueError(f"stride must be one of the decoder's strides {strides}, got {stride}.")
+        self.stride = stride
+        self.level = strides.index(stride)
+        self.coarsest: int = backbone.encoder_strides[-1]  # type: ignore[index, assignment]
+        self.backbone = backbone
+        width: int = backbone.decoder_channels[-1]  # type: ignore[index, assignment]
+        channels: int = backbone.in_channels  # type: ignore[assignment]
+        self.restoration = nn.Conv3d(width, channels, kernel_size=1)
+        self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, C, ⌈D/stride⌉, ⌈H/stride⌉, ⌈W/stride⌉), unit-norm over C, of ``image`` (B, in_channels, D, H, W).
+
+        Volumes are padded with zeros at the far end of each axis to whole coarsest cells: cell i begins at voxel
+        ``stride · i``.
+        """
+        features = self.backbone(self._padded(image)).decoder[self.level]
+        depth = (image.shape[2] + self.stride - 1) // self.stride
+        height = (image.shape[3] + self.stride - 1) // self.stride
+        width = (image.shape[4] + self.stride - 1) // self.stride
+        return F.normalize(features[:, :, :depth, :height, :width].float(), dim=1)
+
+    @torch.jit.unused
+    def whole(self, image: Tensor) -> Tensor:
+        """One unit-norm vector (B, C') for each volume: the mean of the backbone's coarsest map."""
+        return F.normalize(self.backbone(self._padded(image)).encoder[-1].mean(dim=(2, 3, 4)).float(), dim=1)
+
+    @torch.jit.unused
+    def restore(self, image: Tensor) -> Tensor:
+        """``image`` (B, in_channels, D, H, W) with its hidden blocks, which are 0, filled in."""
+        return self.restoration(self.backbone(image).decoder[-1])
+
+    def _padded(self, image: Tensor) -> Tensor:
+        if image.dim() != 5:
+            raise ValueError(f"DenseFeatureNet takes (B, C, D, H, W), got {list(image.shape)}.")
+        pad_d = -image.shape[2] % self.coarsest
+        pad_h = -image.shape[3] % self.coarsest
+        pad_w = -image.shape[4] % self.coarsest
+        return F.pad(image, [0, pad_w, 0, pad_h, 0, pad_d])
