@@ -7,6 +7,7 @@ from .features import Features
 from .projection import ProjectionHead, Projections
 from .registration import Alignment, RegistrationNet
 from .restoration import RestorationHead
+from .swin_unetr import SwinUNETRBackbone
 from .tasks import ReconstructionNet, SegmentationNet
 from .tokens import TokenHead, TokenNet
 from .unet3d import UNet3d
@@ -24,6 +25,7 @@ __all__ = [
     "RegistrationNet",
     "RestorationHead",
     "SegmentationNet",
+    "SwinUNETRBackbone",
     "TokenHead",
     "TokenNet",
     "UNet3d",
