@@ -1,8 +1,8 @@
 """Keeps the configs of a family of bundles equal, but for what ``families.json`` lets each bundle have as its own.
 
 A family has a reference bundle, whose values the others take. ``own`` names, for each config file that is compared, the
-ids that may differ, each with everything below it, such as ``network_def`` or ``train#deterministic#3``; ``own_of`` names
-further ones of single bundles.
+ids that may differ, each with everything below it, such as ``network_def`` or ``train#deterministic#3``; ``own_of``
+names further ones of single bundles.
 
 Example:
     python tools/sync_family.py            # bring the others up to date with their reference

@@ -48,7 +48,8 @@ class Publish:
         branch: which network of a method is ``model.pt``: ``student`` or ``teacher``.
 
     Raises:
-        ValueError: a method without that branch; the transforms leave one of these open; said at the start, not after the training.
+        ValueError: a method without that branch; the transforms leave one of these open. Said at the start, not after
+            the training.
     """
 
     def __init__(

@@ -8,6 +8,8 @@ from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
 from .registration_report import RegistrationReport
 from .statistics import Estimate, estimate
+from .structure_picture import StructurePictures
+from .token_report import TokenReport
 from .views_preview import ViewsPreview
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "RegistrationPictures",
     "RegistrationReport",
     "ScoreRegistrationd",
+    "StructurePictures",
+    "TokenReport",
     "ViewsPreview",
     "estimate",
     "read_points",

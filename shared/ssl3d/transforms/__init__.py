@@ -12,6 +12,7 @@ from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
 from .spatial import LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
+from .structure_map import StructureMapd, TokenGridd
 from .views import MaskedViews, PairViews
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "SafeSpacingd",
     "SaveRegistrationd",
     "SpatialAugmentation",
+    "StructureMapd",
+    "TokenGridd",
     "TwoWindows",
     "ValidMaskd",
     "WarpOntoFixedd",
