@@ -35,7 +35,8 @@ if dist.is_initialized():
     dist.all_reduce(loss)
     loss /= dist.get_world_size()
 if int(os.environ.get("RANK", 0)) == 0:
-    gradients = {name.removeprefix("module."): p.grad.clone() for name, p in network.named_parameters()}
+    learning = [(name.removeprefix("module."), p) for name, p in network.named_parameters() if p.requires_grad]
+    gradients = {name: p.grad.clone() for name, p in learning}
     torch.save(
         {"loss": loss.as_subclass(torch.Tensor), "gradients": gradients, "draws": batch["draw"]},
         output / f"first_{batch_size}.pt",

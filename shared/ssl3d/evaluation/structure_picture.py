@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from ignite.engine import Events
 from monai.engines import Evaluator
+from monai.transforms import generate_spatial_bounding_box
 
 from ..data.content import replacing
 from .preview import COLOURS, PLANES
@@ -14,7 +15,8 @@ from .preview import COLOURS, PLANES
 class StructurePictures:
     """Handler of an evaluator that draws ``<output_dir>/<name>_structures.png`` of each scan.
 
-    The post-processing must end with ``StructureMapd``; the picture shows the grid of the network.
+    It shows the grid of the network without its padding: items hold ``scan`` and ``valid`` (1, D, H, W), ``colours``
+    and ``drawn``, the structures of ``StructureMapd`` before they are brought back to the scan's own grid.
 
     Args:
         output_dir: made when needed.
@@ -31,18 +33,16 @@ class StructurePictures:
         """Draw the scans of the batch."""
         self.output_dir.mkdir(parents=True, exist_ok=True)
         for batch, output in zip(evaluator.state.batch, evaluator.state.output, strict=True):
+            item = {**batch, **output}
+            low, high = generate_spatial_bounding_box(item["valid"])
+            depth, height, width = (slice(start, stop) for start, stop in zip(low, high, strict=True))
             image, colours, structures = (
-                torch.as_tensor(output[key]).cpu().numpy() for key in ("scan", "colours", "drawn")
+                torch.as_tensor(item[key]).cpu().numpy()[:, depth, height, width]
+                for key in ("scan", "colours", "drawn")
             )
-            spacing = output["scan"].pixdim.tolist()
-            draw(
-                self.output_dir / f"{batch['name']}_structures.png",
-                image[0],
-                colours,
-                structures[0],
-                spacing,
-                ("mechanics only: synthetic anatomy; " if batch.get("synthetic", False) else "") + str(batch["name"]),
-            )
+            title = ("mechanics only: synthetic anatomy; " if item.get("synthetic", False) else "") + str(item["name"])
+            path = self.output_dir / f"{item['name']}_structures.png"
+            draw(path, image[0], colours, structures[0], item["scan"].pixdim.tolist(), title)
 
 
 def draw(

@@ -63,6 +63,8 @@ class S2DC(nn.Module):
         ['matching', 'consistency', 'contrast', 'accuracy', 'chance', 'dustbin', 'feature_std', 'effective_rank']
     """
 
+    monitors = ("accuracy", "chance", "dustbin", "feature_std", "effective_rank")  # of what a call gives; no losses
+
     def __init__(
         self,
         student: TokenNet,

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TokenHead(nn.Sequential):
-    """Three linear layers, the first two with layer normalisation and ReLU.
+    """Three linear layers, the first two with layer normalisation and ReLU: (..., in) to (..., out) channels.
 
     Layer normalisation, not batch normalisation as in the release: a token then depends on nothing else in the batch,
     training equals inference, and several processes need not talk.
@@ -34,10 +34,6 @@ class TokenHead(nn.Sequential):
         for narrow in (in_channels, hidden_channels):
             layers += [nn.Linear(narrow, hidden_channels), nn.LayerNorm(hidden_channels), nn.ReLU(inplace=True)]
         super().__init__(*layers, nn.Linear(hidden_channels, out_channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., out_channels) of ``x`` (..., in_channels)."""
-        return super().forward(x)
 
 
 class TokenNet(nn.Module):

@@ -47,7 +47,8 @@ class TokenGridd(MapTransform):
             placing[:3, :3] = torch.diag(torch.tensor(cell, dtype=placing.dtype))
             placing[:3, 3] = torch.tensor([(length - 1) / 2 for length in cell])
             meta = {name: value for name, value in image.meta.items() if name != "spatial_shape"}
-            result[key] = MetaTensor(F.normalize(tokens, dim=0), affine=image.affine.cpu() @ placing, meta=meta)
+            meta["affine"] = image.affine.cpu() @ placing
+            result[key] = MetaTensor(F.normalize(tokens, dim=0), meta=meta)
         return result
 
 
@@ -95,7 +96,7 @@ class StructureMapd(MapTransform):
             cell = cell_size(image.shape[1:], tokens.shape[1:])
             labels = structure_map(tokens, cell, self.structures)
             for name, volume in ((self.structures_key, labels), (self.colours_key, component_colours(tokens, cell))):
-                result[name] = MetaTensor(volume, affine=image.affine.cpu(), meta=dict(image.meta))
+                result[name] = MetaTensor(volume, meta=dict(image.meta))
         return result
 
 
