@@ -10,6 +10,8 @@ import torch
 from bundles.conftest import EVALUATE, INFERENCE, TINY, TINY_INFERENCE, TRAIN, of_kind, workflow
 from bundles.test_bad_input import refusal
 
+from ssl3d.weights.passport import read
+
 S2DC = of_kind("s2dc_pretraining")
 
 
@@ -86,3 +88,23 @@ def test_shipped_weights_find_partners_better_than_the_baselines(bundle, data_di
         for name in ("S2DC, tokens", "untrained, encoder map", "chance")
     }
     assert means["S2DC, tokens"] > max(0.3, 10 * means["chance"], means["untrained, encoder map"])
+
+
+@S2DC
+@pytest.mark.parametrize("scans", ["ct", "pet"])
+def test_settings_for_other_scans_train(bundle, scans):
+    overrides = TINY | {"cases#synthesis#size": 32, "pixdim": [6.0, 6.0, 6.0], "crops": [1, 2, 1], "epochs": 1}
+    flow = workflow([TRAIN, f"configs/{scans}.json"], "train", **overrides)
+    assert flow.check_properties() == []
+    flow.run()
+    intensity = {"ct": {"kind": "window", "lower": -175, "upper": 250}, "pet": {"kind": "z-score"}}
+    assert read(bundle / "output" / "demo" / "model.json").intensity == intensity[scans]
+
+
+@S2DC
+def test_inference_on_ct_has_the_intensities_of_the_training_on_ct(bundle):
+    training = workflow([TRAIN, "configs/ct.json"], "train").parser
+    inference = workflow([INFERENCE, "configs/inference_ct.json"], "inference").parser
+    assert training.get("train#deterministic#3") == inference.get("preprocessing#transforms#3")
+    assert all(training.get(key) == inference.get(key) for key in ("roi_size", "pixdim"))
+    assert training.get("cases#kind") == inference.get("dataset#data#kind")
