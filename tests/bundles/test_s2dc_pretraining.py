@@ -93,8 +93,8 @@ def test_shipped_weights_find_partners_better_than_the_baselines(bundle, data_di
 @S2DC
 @pytest.mark.parametrize("scans", ["ct", "pet"])
 def test_settings_for_other_scans_train(bundle, scans):
-    overrides = TINY | {"cases#synthesis#size": 32, "pixdim": [6.0, 6.0, 6.0], "crops": [1, 2, 1], "epochs": 1}
-    flow = workflow([TRAIN, f"configs/{scans}.json"], "train", **overrides)
+    coarse = {"pixdim": [12.0, 12.0, 12.0]} if scans == "ct" else {}
+    flow = workflow([TRAIN, f"configs/{scans}.json"], "train", **TINY, **coarse, crops=[1, 2, 1])
     assert flow.check_properties() == []
     flow.run()
     intensity = {"ct": {"kind": "window", "lower": -175, "upper": 250}, "pet": {"kind": "z-score"}}
