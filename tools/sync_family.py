@@ -1,7 +1,8 @@
 """Keeps the configs of a family of bundles equal, but for what ``families.json`` lets each bundle have as its own.
 
 A family has a reference bundle, whose values the others take. ``own`` names, for each config file that is compared, the
-ids that may differ, each with everything below it, such as ``network_def`` or ``train#deterministic#3``.
+ids that may differ, each with everything below it, such as ``network_def`` or ``train#deterministic#3``; ``own_of``
+names further ones of single bundles.
 
 Example:
     python tools/sync_family.py            # bring the others up to date with their reference
@@ -79,7 +80,8 @@ def main() -> None:
             pattern = json.loads(reference.read_text())
             for file in others:
                 found = json.loads(file.read_text())
-                expected = synced(pattern, found, own)
+                more = family.get("own_of", {}).get(file.parents[1].name, {}).get(name, [])
+                expected = synced(pattern, found, [*own, *more])
                 for path in differences(expected, found):
                     drifted = True
                     print(f"{file.relative_to(arguments.root)}: {path} differs from {family['reference']}")

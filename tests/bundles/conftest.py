@@ -63,10 +63,11 @@ def exact_copy(name: str, folder: Path) -> Path:
 
 
 def copy_bundle(name: str, folder: Path) -> Path:
-    """A copy to run; one for whole abdomens, at 3 mm, works at 12 mm, so that its volumes are no larger than others."""
+    """A copy to run, fit for the smallest crops; one for whole abdomens, at 3 mm, works at 12 mm."""
     root = exact_copy(name, folder)
     for config in (root / "configs").glob("*.json"):
-        text = config.read_text()
+        text = config.read_text().replace('"crops": [1, 3, 1]', '"crops": [1, 2, 1]')
+        config.write_text(text)
         if '"pixdim": [3.0, 3.0, 3.0]' in text:
             coarse = text.replace('"pixdim": [3.0, 3.0, 3.0]', '"pixdim": [12.0, 12.0, 12.0]')
             config.write_text(

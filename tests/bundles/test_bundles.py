@@ -6,10 +6,12 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+import torch
 from bundles.conftest import (
     BUNDLES,
     EVALUATE,
     INFERENCE,
+    NAMES,
     PRETRAINING,
     TINY,
     TINY_INFERENCE,
@@ -96,6 +98,44 @@ def test_network_takes_and_gives_what_metadata_says(bundle):
 )
 def test_properties(bundle, config, workflow_type, overrides):
     assert workflow(config, workflow_type, **overrides).check_properties() == []
+
+
+# the smallest sizes at which the networks of the publications take a step
+SMALL_PAPER = {
+    "alice_pretraining": {
+        "network_def#student#backbone#feature_size": 12,
+        "network_def#student#projection#encoder_channels": 192,
+        "network_def#student#projection#decoder_channels": 96,
+        "network_def#casa#dropout": 0.1,
+        "roi_size": [32, 64, 32],
+    },
+    "anatomical_landmark_embedding": {
+        "network_def#student#backbone#channels": [8, 8, 16, 16],
+        "network_def#student#embedding_dim": 8,
+        "pixdim": [12.0, 12.0, 12.0],
+    },
+    "gvsl_pretraining": {"network_def#student#backbone#channels": [8, 16], "network_def#student#affine_channels": 8},
+    "s2dc_pretraining": {
+        "network_def#student#backbone#feature_size": 12,
+        "network_def#queue_size": 4,
+        "crops": [1, 2, 1],
+        "roi_size": [32, 64, 32],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "bundle", [name for name in NAMES if (BUNDLES / name / "configs" / "paper.json").is_file()], indirect=True
+)
+def test_the_settings_of_the_publication_take_a_step(bundle):
+    overrides = TINY | {"epochs": 1, "epoch_length": 1, "batch_size": 2} | SMALL_PAPER[bundle.name]
+    flow = workflow([TRAIN, "configs/paper.json"], "train", **overrides)
+    assert flow.check_properties() == []
+    before = [p.detach().clone() for p in flow.parser.get_parsed_content("network").parameters()]
+    flow.run()
+    after = flow.parser.get_parsed_content("network").parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert passport.read(bundle / "output" / "demo" / "model.json").steps == 1
 
 
 def test_a_run_on_synthetic_items_is_a_demo_and_leaves_the_weights_alone(bundle):

@@ -6,7 +6,6 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from bundles.conftest import EVALUATE, INFERENCE, TRAIN, of_kind, workflow
 
 from ssl3d.evaluation import read_points, write_points
@@ -173,15 +172,8 @@ def test_evaluation_asks_for_landmarks_by_name(bundle, scans):
 
 
 @LANDMARKS
-def test_the_published_settings_train_a_step(bundle):
-    configs = [TRAIN, "configs/paper.json"]
-    parser = workflow(configs, "train").parser
+def test_the_published_settings(bundle):
+    parser = workflow([TRAIN, "configs/paper.json"], "train").parser
     assert parser["roi_size"] == [96, 96, 32] and parser["pixdim"] == [2.0, 2.0, 2.0]
     loss = parser.get_parsed_content("network_def#loss")
-    assert (loss.temperature, loss.anchors, loss.negatives, loss.global_negatives) == (0.5, 100, 500, 300)
-    tiny = {"epochs": 1, "epoch_length": 1, "val_interval": 1, "batch_size": 2, "roi_size": [16, 32, 16]}
-    width = {"network_def#student#backbone#channels": "$(8, 8, 16, 16)", "network_def#student#embedding_dim": 8}
-    flow = workflow(configs, "train", **EIGHT, **tiny, **width, pixdim=[12.0, 12.0, 12.0])
-    flow.run()
-    loss = flow.parser.get_parsed_content("train::trainer").state.output["loss"]
-    assert torch.isfinite(loss).all()
+    assert (loss.temperature, loss.candidates, loss.anchors, loss.negatives) == (0.5, 2000, 100, 500)

@@ -114,3 +114,15 @@ def test_demonstration_weights_are_warned_of(file, caplog):
 def test_synthetic_items_make_a_demo(tmp_path):
     assert run_folder(tmp_path, [{"image": "a"}]) == tmp_path
     assert run_folder(tmp_path, [{"image": "a"}, {"image": "b", "synthetic": True}]) == tmp_path / "demo"
+
+
+def test_of_a_backbone_whose_encoder_alone_was_trained_the_encoder_is_filled(file):
+    save(network(5), file, replace(passport_of(file), trained="encoder"))
+    started = network(3)
+    decoder = {key: value.clone() for key, value in started.backbone.state_dict().items() if "decoder" in key}
+    start_network(started, "cpu", file)
+    stored, state = torch.load(file, weights_only=True), started.backbone.state_dict()
+    for key, value in state.items():
+        if key.startswith("encoder."):
+            assert torch.equal(value.half(), stored[f"backbone.{key}"])
+    assert decoder and all(torch.equal(state[key], value) for key, value in decoder.items())

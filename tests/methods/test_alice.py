@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from ssl3d.losses import SelfDistillationLoss, WeightedSum
 from ssl3d.methods import Alice, AliceBranch
-from ssl3d.methods.alice import by_view, effective_rank
+from ssl3d.methods.alice import by_view
+from ssl3d.methods.token_monitors import effective_rank
 from ssl3d.networks import CrossAttentionAlignment, ProjectionHead, UNet3d
 
 PARTS = ("inter", "intra", "reconstruction")

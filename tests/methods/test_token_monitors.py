@@ -55,6 +55,6 @@ def test_effective_rank_between():
     tokens = torch.zeros(1, 8, 3)
     tokens[0, :4, 0] = torch.tensor([1.0, 1, -1, -1])
     tokens[0, 4:, 1] = torch.tensor([0.5, 0.5, -0.5, -0.5])
-    p = torch.tensor([0.8, 0.2])
+    p = torch.tensor([2 / 3, 1 / 3])  # of singular values sqrt(4) and sqrt(1)
     _, rank = token_spread(tokens, torch.ones(1, 8, dtype=torch.bool))
     assert rank.item() == pytest.approx(math.exp(-(p * p.log()).sum()), rel=1e-5)

@@ -58,15 +58,35 @@ def test_ours_have_not_drifted(sync):
     assert sync(ROOT, "--check") == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("config", "own"), [(config, own) for family in FAMILIES.values() for config, own in family["own"].items()]
-)
-def test_what_is_said_to_differ_is_there(config, own):
-    family = next(family for family in FAMILIES.values() if family["own"].get(config) is own)
+def own_ids() -> Iterator[tuple[list[str], str, list[str]]]:
+    """Bundles, a config, and the ids that may differ in it."""
+    for family in FAMILIES.values():
+        for config, own in family["own"].items():
+            yield [family["reference"], *family["others"]], config, own
+        for bundle, configs in family.get("own_of", {}).items():
+            for config, own in configs.items():
+                yield [bundle], config, own
+
+
+@pytest.mark.parametrize(("bundles", "config", "own"), list(own_ids()))
+def test_what_is_said_to_differ_is_there(bundles, config, own):
     there = set()
-    for bundle in (family["reference"], *family["others"]):
+    for bundle in bundles:
         there |= set(ids(json.loads((ROOT / "bundles" / bundle / "configs" / config).read_text())))
-    assert set(own) <= there, "stands in no config of the family"
+    assert set(own) <= there, "stands in no config of these bundles"
+
+
+def test_ids_of_one_bundle_are_its_own_alone(family, sync):
+    root, file = family(REFERENCE | {"epochs": 9}, [])
+    families = root / "tools" / "families.json"
+    content = json.loads(families.read_text())
+    content["f"]["own_of"] = {"two": {"train.json": ["epochs"]}}
+    families.write_text(json.dumps(content))
+    assert sync(root, "--check") == (0, "")
+    content["f"]["own_of"] = {"one": {"train.json": ["epochs"]}}
+    families.write_text(json.dumps(content))
+    assert sync(root, "--check")[0] == 1
+    assert json.loads(file.read_text())["epochs"] == 9
 
 
 @pytest.mark.parametrize(

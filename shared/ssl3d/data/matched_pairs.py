@@ -145,9 +145,9 @@ def foreground_point(volume: Mapping[str, Any], random: np.random.RandomState) -
     image, valid = volume["image"], volume["valid"]
     size = image.shape[1:]
     voxels = np.stack([random.randint(side, size=1000) for side in size], axis=1)
-    places = tuple(torch.from_numpy(voxels).T.tolist())
-    real = valid[0][places] > 0
-    bright = real & (image[(slice(None), *places)].amax(0) > 0)
+    places = torch.from_numpy(voxels).T
+    real = valid[0, places[0], places[1], places[2]] > 0
+    bright = real & (image[:, places[0], places[1], places[2]].amax(0) > 0)
     chosen = bright if bright.any() else real
     depth, height, width = voxels[int(chosen.int().argmax())].tolist()
     return float(depth), float(height), float(width)

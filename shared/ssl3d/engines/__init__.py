@@ -2,7 +2,8 @@
 
 from .checkpoints import Checkpoints
 from .flag import flag
-from .mean_loss import MeanLoss, lower
+from .gradient_shares import GradientShares
+from .mean_loss import MeanLoss, MeanPart, lower
 from .preflight import PreflightError, preflight
 from .progress import Progress
 from .publish import Publish
@@ -12,7 +13,9 @@ from .teacher_update import TeacherUpdate
 
 __all__ = [
     "Checkpoints",
+    "GradientShares",
     "MeanLoss",
+    "MeanPart",
     "PreflightError",
     "Progress",
     "Publish",

@@ -17,6 +17,17 @@ class MeanLoss(Average):
         super().__init__(output_transform=lambda output: loss_function(output["pred"]).item())
 
 
+class MeanPart(Average):
+    """Mean over the batches of a validation of one of the scalars that a method gives.
+
+    Args:
+        part: its name, such as ``accuracy``.
+    """
+
+    def __init__(self, part: str) -> None:
+        super().__init__(output_transform=lambda output: output["pred"][part].item())
+
+
 def lower(current: float, best: float) -> bool:
     """Whether a loss is the best so far; MONAI's evaluators begin with -1. For their ``metric_cmp_fn``."""
     return best < 0 or current < best

@@ -34,10 +34,10 @@ def unknown_keys(config: dict[str, Any], configs: Path) -> list[tuple[str, list[
         the first known names.
     """
     known: dict[str, Any] = dict.fromkeys((*ADDED_BY_OTHERS, "_meta_"))
-    base = configs / "train.json"
     for file in sorted(configs.glob("*.json")):
         if file.name != "metadata.json":
-            files = [base, file] if base.is_file() else [file]  # an overlay makes sense on top of train.json only
+            base = configs / ("inference.json" if file.name.startswith("inference_") else "train.json")
+            files = [base, file] if base.is_file() else [file]  # an overlay makes sense on top of its base only
             known = _merged(known, ConfigParser.load_config_files([str(name) for name in files]))
     return list(_unknown(config, known, "", ComponentLocator()))
 

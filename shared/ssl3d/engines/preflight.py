@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
 from .memory import keep_freed_memory
@@ -51,7 +52,11 @@ def _check(workflow: ConfigWorkflow) -> None:
     if "output_dir" in parser:
         check_writable(parser.get_parsed_content("output_dir"))
     if "roi_size" in parser and "network_def" in parser:
-        check_roi(parser.get_parsed_content("roi_size"), parser.get_parsed_content("network_def"))
+        network, roi_size = parser.get_parsed_content("network_def"), parser.get_parsed_content("roi_size")
+        check_roi(roi_size, network)
+        if hasattr(network, "check_settings") and "batch_size" in parser:  # a method that asks for more
+            processes = dist.get_world_size() if dist.is_initialized() else 1
+            network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes)
     for engine in re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run")))):
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
 

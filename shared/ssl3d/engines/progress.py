@@ -25,8 +25,8 @@ class Progress:
     """Handler of a trainer: progress bar on a terminal, a log line an epoch, ``history.csv``, and TensorBoard's curves.
 
     The table has one row an epoch: epoch, steps, seconds, learning rate, mean loss, the mean of each part of the loss
-    where the network gives parts (a dictionary of scalars), and the evaluator's metrics in the epochs that were
-    validated. List it after the handler that validates and before the one that steps the schedule.
+    where the network gives parts (a dictionary of scalars), the trainer's own metrics, and the evaluator's in the
+    epochs that were validated. List it after the handlers that measure and before the one that steps the schedule.
 
     Args:
         directory: folder of ``history.csv`` and TensorBoard's file; made when needed.
@@ -85,7 +85,7 @@ class Progress:
             "learning_rate": trainer.optimizer.param_groups[0]["lr"],  # type: ignore[attr-defined]
         }
         means = {name: total / self.count for name, total in self.sums.items()}
-        row |= means
+        row |= means | trainer.state.metrics
         text = f"epoch {state.epoch}/{state.max_epochs}" + "".join(f"  {n} {value:.4f}" for n, value in means.items())
         if self.evaluator is not None and self.evaluator.state.epoch == state.epoch:  # validated in this epoch
             row |= self.evaluator.state.metrics

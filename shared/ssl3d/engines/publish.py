@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -31,7 +31,8 @@ TERMS = "the terms of the training data: "
 class Publish:
     """Handler of a trainer that ends the run with ``model.pt`` and its passport ``model.json``.
 
-    Of a method, the student is ``model.pt``, and all of it, heads included, ``pretraining.pth`` with a passport too.
+    Of a method, one branch, the student or its teacher, is ``model.pt``, and all of it, heads included,
+    ``pretraining.pth`` with a passport too.
 
     A run on synthetic items writes them into ``run_dir`` and leaves the bundle's weights alone. Any other replaces
     those in ``model_dir`` and keeps the former ones in ``run_dir/previous``; the passports are also copied into the
@@ -45,10 +46,12 @@ class Publish:
         pretrained, bundle_root: the weights that the run started from, as ``start_network`` takes them; their corpus
             and licence are handed on.
         method: how the weights are learned.
+        branch: which network of a method is ``model.pt``: ``student`` or ``teacher``.
         roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
 
     Raises:
-        ValueError: the transforms leave one of these open; said at the start, not after the training.
+        ValueError: a method without that branch; the transforms leave one of these open. Said at the start, not after
+            the training.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Publish:
         pretrained: str | Path = "none",
         bundle_root: str | Path = ".",
         method: str = "supervised",
+        branch: str = "student",
         roi_size: Sequence[int] | None = None,
     ) -> None:
         self.run_dir = Path(run_dir)
@@ -70,6 +74,9 @@ class Publish:
         self.synthetic = is_synthetic(dataset.data)
         self.folder = self.run_dir if self.synthetic else Path(model_dir)
         self.method = method
+        self.branch = branch
+        if hasattr(self.network, "student") and not hasattr(self.network, branch):
+            raise ValueError(f"branch: {type(self.network).__name__} has no {branch}.")
         self.facts = preprocessing(dataset.transform)
         if roi_size is not None:
             self.facts["roi_size"] = [int(side) for side in roi_size]
@@ -95,13 +102,15 @@ class Publish:
         metric = checkpoint["best_metric"] if validated else None
         epoch = checkpoint["best_metric_epoch"] if validated else trainer.state.epoch
         steps = epoch * trainer.state.epoch_length
-        student = getattr(self.network, "student", None)
-        if student is None:
+        branch = getattr(self.network, self.branch, None)
+        if branch is None:
             self._save("model.pt", state, self._passport(self.network, steps, metric))
         else:
             self._save("pretraining.pth", state, self._passport(self.network, steps, metric))
-            inner = {name.removeprefix("student."): v for name, v in state.items() if name.startswith("student.")}
-            self._save("model.pt", inner, self._passport(student, steps, metric))
+            prefix = f"{self.branch}."
+            inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+            passport = self._passport(branch, steps, metric)
+            self._save("model.pt", inner, replace(passport, network=f"{passport.network}, {self.branch}"))
         chosen = f"best of epoch {epoch}" if validated else "last epoch, nothing was validated"
         logger.info(f"Weights ({chosen}): {(self.folder / 'model.pt').absolute()}, with their passport beside them.")
 
@@ -144,6 +153,7 @@ class Publish:
             ssl3d_version=__version__,
             licence=TERMS + ", ".join(dict.fromkeys(licences)),
             results=results,
+            trained=getattr(getattr(network, "student", network), "trained", "backbone"),
         )
 
 

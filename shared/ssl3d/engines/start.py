@@ -27,7 +27,8 @@ def start_network(
     """Put a network on its device, filled with pre-trained weights where these are asked for.
 
     Weights of the same method (``pretraining.pth``) fill all of it, heads included, so that pre-training goes on. Any
-    other fill ``part`` of the network, of the student where the network is a method.
+    other fill ``part`` of the network, of the student where the network is a method; of a backbone whose encoder alone
+    was trained, as their passport tells, they fill the encoder.
 
     Args:
         network: a task network with children ``backbone`` and ``head``, or a method with a child ``student`` that is
@@ -55,7 +56,8 @@ def start_network(
     if hasattr(network, "student") and passport is not None and passport.network == type(network).__name__:
         weights.load(network, file, part="network", min_match=1.0)
     else:
-        weights.load(getattr(network, "student", network), file, part=part)
+        reached = passport.trained if passport is not None and part == "backbone" else part
+        weights.load(getattr(network, "student", network), file, part=reached)
         if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
             network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
     if transform is not None and passport is not None:

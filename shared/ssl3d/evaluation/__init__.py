@@ -12,7 +12,9 @@ from .registration_picture import RegistrationPictures
 from .registration_report import RegistrationReport
 from .retrieval import RetrievalReport
 from .statistics import Estimate, estimate
+from .structure_picture import StructurePictures
 from .templates import Template, given_template
+from .token_report import TokenReport
 from .views_preview import ViewsPreview
 
 __all__ = [
@@ -29,7 +31,9 @@ __all__ = [
     "SaveFeaturesd",
     "ScoreLandmarksd",
     "ScoreRegistrationd",
+    "StructurePictures",
     "Template",
+    "TokenReport",
     "ViewsPreview",
     "case_templates",
     "estimate",

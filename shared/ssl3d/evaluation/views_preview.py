@@ -1,6 +1,7 @@
 """A picture of a pre-training run while it goes on: what the method makes of held-out volumes, and the loss."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class ViewsPreview:
     """Handler of a trainer that draws ``preview.png`` after each validation of a pre-training.
 
     It shows the first volumes of the validation, one a row, through the pictures that the method's ``pictures(views)``
-    gives; below, the training loss with its parts and the validation loss. List it after ``Progress``.
+    gives; below, the training loss with its parts, what is watched besides (the method's ``monitors`` and the shares of
+    the gradient), and the validation. List it after ``Progress``.
 
     Args:
         directory: folder of the run; made when needed.
@@ -59,10 +61,13 @@ class ViewsPreview:
         with self.path.with_name(progress.FILE).open(newline="") as file:
             history = list(csv.DictReader(file))
         title = "mechanics only: synthetic anatomy" if self.synthetic else "validation"
-        draw(self.path, pictures, history, f"{title}, after {trainer.state.iteration} steps")
+        monitors = getattr(self.network, "monitors", ())
+        draw(self.path, pictures, history, f"{title}, after {trainer.state.iteration} steps", monitors)
 
 
-def draw(path: Path, pictures: dict[str, np.ndarray], history: list[dict[str, str]], title: str) -> None:
+def draw(
+    path: Path, pictures: dict[str, np.ndarray], history: list[dict[str, str]], title: str, monitors: Sequence[str] = ()
+) -> None:
     """Middle slices of volumes above the curves of a run, as a PNG that is replaced at once.
 
     Args:
@@ -70,6 +75,7 @@ def draw(path: Path, pictures: dict[str, np.ndarray], history: list[dict[str, st
         pictures: (B, D, H, W) by name, oriented RAS, intensities in [0, 1]; one column each, one row a volume.
         history: rows of ``history.csv``.
         title: of the whole figure.
+        monitors: columns that are no part of the loss.
     """
     from matplotlib.figure import Figure
 
@@ -85,13 +91,17 @@ def draw(path: Path, pictures: dict[str, np.ndarray], history: list[dict[str, st
             axes.set_axis_off()
         grid[0, column].set_title(name, fontsize=9)
 
-    left, right = below.subplots(1, 2)
+    curves = [name for name in history[0] if name not in progress.COLUMNS[:-1] and not name.startswith("val_")]
+    watched = [name for name in curves if name in monitors or name.startswith("gradient_")]
+    left, *middle, right = below.subplots(1, 3 if watched else 2)
     steps = [int(row["steps"]) for row in history]
-    known = {"epoch", "steps", "seconds", "learning_rate"}
-    for name in [name for name in history[0] if name not in known and not name.startswith("val_")]:
-        left.plot(steps, [float(row[name]) for row in history], label=name, color="black" if name == "loss" else None)
-    left.set(xlabel="steps", ylabel="training", yscale="log")
-    left.legend(fontsize=8)
+    groups = {"training": [name for name in curves if name not in watched], "watched": watched}
+    for axes, (what, names) in zip((left, *middle), groups.items(), strict=False):
+        for name in names:
+            colour = "black" if name == "loss" else None
+            axes.plot(steps, [float(row[name]) for row in history], label=name, color=colour)
+        axes.set(xlabel="steps", ylabel=what, yscale="log")
+        axes.legend(fontsize=7)
     for name in dict.fromkeys(name for row in history for name in row if name.startswith("val_")):
         validated = [row for row in history if row.get(name)]
         x, y = [int(row["steps"]) for row in validated], [float(row[name]) for row in validated]

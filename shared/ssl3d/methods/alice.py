@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..losses import RestorationLoss, SelfDistillationLoss, teacher_temperature
 from ..networks import CrossAttentionAlignment, Features, ProjectionHead, Projections
+from .token_monitors import effective_rank
 
 SOURCES = ("decoder", "encoder")
 
@@ -207,16 +208,3 @@ class Alice(nn.Module):
 def by_view(volumes: Tensor) -> Tensor:
     """(2 B, ...), all first views and then all second ones, of (B, 2, ...)."""
     return volumes.transpose(0, 1).flatten(0, 1)
-
-
-def effective_rank(vectors: Tensor) -> Tensor:
-    """``exp`` of the entropy of the shares of the singular values of vectors (n, C) about their mean; 1 at least.
-
-    Source: Roy and Vetterli, The effective rank, EUSIPCO 2007.
-    """
-    if len(vectors) < 2:
-        return vectors.new_ones(())
-    vectors = vectors.float()
-    values = torch.linalg.svdvals(vectors - vectors.mean(dim=0))
-    shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
-    return torch.special.entr(shares).sum().exp()

@@ -37,6 +37,18 @@ class KeyQueue(nn.Module):
         self.register_buffer("keys", F.normalize(start, dim=1))
         self.register_buffer("position", torch.zeros((), dtype=torch.long))
 
+    def check_batch(self, count: int) -> None:
+        """Check that batches of ``count`` keys, over all processes, fill the queue.
+
+        Raises:
+            ValueError: the size is no multiple of it.
+        """
+        if len(self.keys) % count:
+            raise ValueError(
+                f"The queue holds {len(self.keys)} keys, which is no multiple of the {count} items of a batch over all "
+                "processes. Choose a queue_size that is."
+            )
+
     @torch.no_grad()
     def add(self, keys: Tensor, draws: Tensor) -> None:
         """Replace the oldest keys.
@@ -46,11 +58,7 @@ class KeyQueue(nn.Module):
             draws: shape ``(B,)``, their draw numbers: the keys enter in this order.
         """
         size, count = len(self.keys), len(keys)
-        if size % count:
-            raise ValueError(
-                f"The queue holds {size} keys, which is no multiple of the {count} items of a batch over all "
-                "processes. Choose a queue_size that is."
-            )
+        self.check_batch(count)
         places = (self.position + torch.arange(count, device=keys.device)) % size
         self.keys[places] = keys[draws.argsort()].to(self.keys)
         self.position.copy_((self.position + count) % size)

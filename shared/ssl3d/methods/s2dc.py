@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..losses import PatchMatchingLoss, QueueContrastiveLoss, StructureConsistencyLoss
 from ..networks import TokenNet
 from ..transforms import join_crops, split_crops
+from ..transforms.crop_grid import check_crops
 from .key_queue import KeyQueue, gathered
 from .token_monitors import matching_accuracy, token_spread
 
@@ -63,6 +64,8 @@ class S2DC(nn.Module):
         ['matching', 'consistency', 'contrast', 'accuracy', 'chance', 'dustbin', 'feature_std', 'effective_rank']
     """
 
+    monitors = ("accuracy", "chance", "dustbin", "feature_std", "effective_rank")  # of what a call gives; no losses
+
     def __init__(
         self,
         student: TokenNet,
@@ -92,6 +95,19 @@ class S2DC(nn.Module):
         super().train(mode)
         self.teacher.eval()
         return self
+
+    def check_settings(self, roi_size: Sequence[int], batch_size: int) -> None:
+        """Check that crops tile the volumes, the backbone the crops, and batches the queue.
+
+        Args:
+            roi_size: of the volumes (D, H, W) in voxels.
+            batch_size: volumes a step, over all processes.
+
+        Raises:
+            ValueError: what does not fit, and what would.
+        """
+        self._check_crop(check_crops(roi_size, self.crops), roi_size)
+        self.queue.check_batch(batch_size)
 
     def predict(self, views: dict[str, Tensor]) -> Tokens:
         """Tokens and embeddings of a batch of views; see ``forward``."""
@@ -157,14 +173,17 @@ class S2DC(nn.Module):
 
     def _split(self, volume: Tensor) -> Tensor:
         crops = split_crops(volume, self.crops)
-        coarsest = max(self.student.backbone.encoder_strides)  # type: ignore[arg-type]
-        if any(length % coarsest for length in crops.shape[2:]):
-            raise ValueError(
-                f"A crop of {tuple(crops.shape[2:])} voxels (a volume of {tuple(volume.shape[2:])} in {self.crops} "
-                f"crops) does not fit the backbone, whose coarsest stride is {coarsest}: it would be padded, and its "
-                f"tokens would be beside their cells. Take a roi_size that is a multiple of {coarsest} times the crops."
-            )
+        self._check_crop(crops.shape[2:], volume.shape[2:])
         return crops
+
+    def _check_crop(self, crop: Sequence[int], size: Sequence[int]) -> None:
+        coarsest = max(self.student.backbone.encoder_strides)  # type: ignore[arg-type]
+        if any(length % coarsest for length in crop):
+            raise ValueError(
+                f"A crop of {tuple(crop)} voxels (a volume of {tuple(size)} in {self.crops} crops) does not fit the "
+                f"backbone, whose coarsest stride is {coarsest}: it would be padded, and its tokens would be beside "
+                f"their cells. Take a roi_size that is a multiple of {coarsest} times the crops."
+            )
 
     def _join(self, maps: Tensor) -> Tensor:
         """Tokens (B, N, E) of the volumes from those of their crops (B · P, E, d, h, w)."""

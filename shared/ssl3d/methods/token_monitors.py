@@ -32,8 +32,7 @@ def token_spread(tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Standard deviation and effective rank of unit-norm tokens: both small where they collapse.
 
     The standard deviation, over the tokens, is the root mean square over the channels times ``√C``, so that 1 means
-    spread in all directions and 0 one single token. The effective rank is ``exp`` of the entropy of the normalised
-    eigenvalues of the covariance: 1 to C.
+    spread in all directions and 0 one single token. The second is their :func:`effective_rank`.
 
     Args:
         tokens: shape ``(B, N, C)``.
@@ -41,14 +40,23 @@ def token_spread(tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Two scalars.
-
-    Source: Roy and Vetterli, The effective rank (EUSIPCO 2007), definition 1, of the covariance.
     """
-    weight = (valid.float() / valid.sum().clamp(min=1))[:, :, None]
-    tokens = tokens.float()
-    deviation = (tokens - (weight * tokens).sum(dim=(0, 1))).flatten(0, 1)  # (B·N, C)
-    with torch.autocast(tokens.device.type, enabled=False):
-        covariance = deviation.T @ (weight.flatten(0, 1) * deviation)  # (C, C)
-    eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0)
-    share = eigenvalues / eigenvalues.sum().clamp(min=torch.finfo(eigenvalues.dtype).tiny)
-    return covariance.trace().clamp(min=0).sqrt(), torch.special.entr(share).sum().exp()
+    vectors = tokens[valid].float()  # (n, C)
+    if len(vectors) < 2:
+        return vectors.new_zeros(()), vectors.new_ones(())
+    return vectors.var(dim=0, correction=0).sum().sqrt(), effective_rank(vectors)
+
+
+def effective_rank(vectors: Tensor) -> Tensor:
+    """Number of directions that vectors (n, C) fill: 1 where they have collapsed, at most C.
+
+    ``exp`` of the entropy of the shares of their singular values about their mean, a scalar.
+
+    Source: Roy and Vetterli, The effective rank, EUSIPCO 2007, definition 1.
+    """
+    if len(vectors) < 2:
+        return vectors.new_ones(())
+    vectors = vectors.float()
+    values = torch.linalg.svdvals(vectors - vectors.mean(dim=0))
+    shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
+    return torch.special.entr(shares).sum().exp()

@@ -36,9 +36,11 @@ class SwinUNETRBackbone(SwinUNETR):
         [(2, 4, 2), (4, 8, 4), (8, 16, 8), (16, 32, 16), (32, 40, 32)]
     """
 
+    encoder_prefix = "swinViT."  # of the names of its weights
+
     def __init__(self, in_channels: int = 1, feature_size: int = 48, use_v2: bool = False, **swin: Any) -> None:
         super().__init__(in_channels=in_channels, out_channels=1, feature_size=feature_size, use_v2=use_v2, **swin)
-        self.out = nn.Identity()  # a head is another module's
+        self.out = nn.Identity()  # type: ignore[assignment]  # a head is another module's
         self.in_channels = in_channels
         self.arguments = {"in_channels": in_channels, "feature_size": feature_size, "use_v2": use_v2, **swin}
         self.encoder_channels = tuple(feature_size * 2**level for level in range(len(STRIDES)))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class TokenHead(nn.Sequential):
-    """Three linear layers, the first two with layer normalisation and ReLU.
+    """Three linear layers, the first two with layer normalisation and ReLU: (..., in) to (..., out) channels.
 
     Layer normalisation, not batch normalisation as in the release: a token then depends on nothing else in the batch,
     training equals inference, and several processes need not talk.
@@ -35,16 +35,13 @@ class TokenHead(nn.Sequential):
             layers += [nn.Linear(narrow, hidden_channels), nn.LayerNorm(hidden_channels), nn.ReLU(inplace=True)]
         super().__init__(*layers, nn.Linear(hidden_channels, out_channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., out_channels) of ``x`` (..., in_channels)."""
-        return super().forward(x)
-
 
 class TokenNet(nn.Module):
     """Unit-norm tokens of a chosen stride, and one unit-norm embedding, of a volume.
 
     The tokens come from the backbone's encoder map of that stride, the embedding from the mean of its coarsest map,
-    each through a head of its own. The decoder is not trained by it.
+    each through a head of its own. The decoder has no part in it: its weights are frozen, and the attribute ``trained``
+    tells that the encoder alone is of use afterwards.
 
     Args:
         backbone: module that follows the ``Features`` contract.
@@ -61,12 +58,17 @@ class TokenNet(nn.Module):
         torch.Size([1, 128, 4, 4, 4])
     """
 
+    trained = "encoder"
+
     def __init__(self, backbone: nn.Module, stride: int, hidden_channels: int = 256, out_channels: int = 128) -> None:
         super().__init__()
         strides: Tuple[int, ...] = tuple(backbone.encoder_strides)  # type: ignore[arg-type]
         widths: Tuple[int, ...] = tuple(backbone.encoder_channels)  # type: ignore[arg-type]
         if stride not in strides:
             raise ValueError(f"stride must be one of the backbone's encoder strides {strides}, got {stride}.")
+        for name, parameter in backbone.named_parameters():
+            if not name.startswith(getattr(backbone, "encoder_prefix", "")):
+                parameter.requires_grad_(False)
         self.backbone = backbone
         self.stride = stride
         self.level = strides.index(stride)

@@ -33,6 +33,8 @@ class UNet3d(nn.Module):
         torch.Size([1, 16, 32, 48, 40])
     """
 
+    encoder_prefix = "encoder."  # of the names of its weights
+
     def __init__(self, in_channels: int = 1, channels: Sequence[int] = (16, 32, 64, 96), stem_stride: int = 2) -> None:
         super().__init__()
         channels = tuple(int(width) for width in channels)

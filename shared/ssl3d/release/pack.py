@@ -159,4 +159,4 @@ def add_backbone(pretraining: Path, models: Path) -> None:
         raise ValueError(f"recommended_backbone: {pretraining.name} has no models/model.pt with its passport.")
     state = torch.load(file, map_location="cpu", weights_only=True)
     backbone = {name: tensor for name, tensor in state.items() if name.startswith("backbone.")}
-    weights.save(backbone, models / "backbone.pth", replace(found, part="backbone"))  # not its head
+    weights.save(backbone, models / "backbone.pth", replace(found, part=found.trained))  # not its head

@@ -13,6 +13,7 @@ from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
 from .spatial import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
+from .structure_map import StructureMapd, TokenGridd
 from .views import MaskedViews, PairViews
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "SafeSpacingd",
     "SaveRegistrationd",
     "SpatialAugmentation",
+    "StructureMapd",
+    "TokenGridd",
     "TwoWindows",
     "ValidMaskd",
     "WarpOntoFixedd",

@@ -29,7 +29,7 @@ class CorrespondenceViews:
         crops: number of crops along D, H, W.
         cell: edge of a cell in voxels: the stride of the tokens.
         volume: the warp of the whole volume.
-        crop: that of each crop.
+        crop: that of each crop; drawn as that of the volume when not given.
         intensity: largest shift of the intensities of a warped copy, of a whole volume or of a crop.
         intensity_probability: that there is one.
         seed: of the run.
@@ -38,8 +38,8 @@ class CorrespondenceViews:
         ValueError: arguments of another form; in a call, a volume that its crops, or crops that the cells do not tile.
 
     Source: S2DC (arXiv:2507.02581), the views of its released code. Departures: crops and correspondence along all
-    three axes, the chosen crop does not depend on the rest of the batch, crops are scaled by 1 ± 0.05, where a slip of
-    the release makes it 0 to 2.
+    three axes, the chosen crop does not depend on the rest of the batch. Crops are scaled by 1 ± 0.05 there, where a
+    slip makes it 0 to 2.
 
     Example:
         >>> image, valid = torch.rand(1, 1, 32, 32, 32), torch.ones(1, 1, 32, 32, 32)
@@ -69,7 +69,7 @@ class CorrespondenceViews:
         self.crops = tuple(crops)
         self.cell = cell
         self.volume = volume or AffineAugmentation()
-        self.crop = crop or AffineAugmentation(rotation=(20, 20, 0), scale=(0.95, 1.05))
+        self.crop = crop or self.volume
         self.intensity = intensity
         self.intensity_probability = intensity_probability
         self.seed = seed

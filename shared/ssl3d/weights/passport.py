@@ -13,7 +13,8 @@ from ..data.readable_json import readable_json
 
 PARTS = ("encoder", "backbone", "network")
 INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}
-_OPTIONAL = ("sha256", "results")
+TRAINED = ("encoder", "backbone")
+_OPTIONAL = ("sha256", "results", "trained")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Passport:
         backbone_arguments: the arguments that build it, in JSON's types.
         part: what the file claims to fill: ``"encoder"``, ``"backbone"`` or ``"network"`` (everything).
         network: which network it is, such as ``"student"``, ``"teacher"`` or ``"SegmentationNet"``.
+        trained: what of the backbone the training reached, and a transfer takes: ``"backbone"`` or ``"encoder"``.
         corpus: training data, one ``{"name", "count", "licence"}`` a set; count = number of volumes.
         synthetic: True when any of the training images was made by a computer.
         spacing: voxel size in mm along the three axes of ``orientation``.
@@ -61,12 +63,14 @@ class Passport:
     licence: str
     sha256: str = ""
     results: list[dict[str, Any]] = field(default_factory=list)
+    trained: str = "backbone"
 
     def __post_init__(self) -> None:
         for name in ("method", "backbone", "network", "ssl3d_version", "licence"):
             self._require(_is_text(getattr(self, name)), name, "text that is not empty")
         self._require(isinstance(self.backbone_arguments, dict), "backbone_arguments", "a dictionary")
         self._require(self.part in PARTS, "part", f"one of {', '.join(PARTS)}")
+        self._require(self.trained in TRAINED, "trained", f"one of {', '.join(TRAINED)}")
         self._require(
             _is_sequence(self.corpus)
             and all(_has(e, name=_is_text, count=_is_count, licence=_is_text) for e in self.corpus),
