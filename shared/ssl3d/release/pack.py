@@ -31,6 +31,8 @@ CONTENT = (
     "models/model.json",
     "models/pretraining.pth",
     "models/pretraining.json",
+    "models/matcher.pth",  # of another bundle's network, which finds the pairs to learn from
+    "models/matcher.json",
     "scripts/**/*.py",
 )
 BY_PRODUCTS = ("configs/monailabel_train.json",)
@@ -99,7 +101,7 @@ def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:
     metadata = json.loads((target / "configs" / "metadata.json").read_text(encoding="utf-8"))
     if metadata["version"] not in metadata["changelog"]:
         raise ValueError(f"{bundle.name}: version {metadata['version']} has no entry in the changelog of its metadata.")
-    for name in ("model.pt", "pretraining.pth"):
+    for name in ("model.pt", "pretraining.pth", "matcher.pth"):
         file = target / "models" / name
         found = weights.passport_of(file)
         if file.is_file() and (found is None or found.sha256 != digest(file)):
