@@ -76,3 +76,23 @@ def test_an_unknown_ending_and_an_absent_file_are_named(tmp_path):
         write_points(tmp_path / "a.txt", POINTS)
     with pytest.raises(FileNotFoundError, match=r"absent\.csv"):
         read_points(tmp_path / "absent.csv")
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.json"])
+def test_voxels_are_kept_apart_from_world_coordinates(tmp_path, name):
+    write_points(tmp_path / name, POINTS, {"liver top": 0.5}, "voxel")
+    assert read_points(tmp_path / name, "voxel") == POINTS
+    with pytest.raises(ValueError, match=r"x, y, z in mm"):
+        read_points(tmp_path / name)
+
+
+def test_of_landmarks_with_both_the_one_that_is_asked_for_is_read(tmp_path):
+    (tmp_path / "a.json").write_text('{"apex": {"world": [1, 2, 3], "voxel": [7, 8, 9]}}')
+    assert read_points(tmp_path / "a.json", "voxel") == {"apex": (7.0, 8.0, 9.0)}
+
+
+def test_slicer_has_no_voxels_and_other_words_are_named(tmp_path):
+    with pytest.raises(ValueError, match="are in mm"):
+        write_points(tmp_path / "p.mrk.json", POINTS, coordinates="voxel")
+    with pytest.raises(ValueError, match=r"world, voxel, got 'mm'"):
+        read_points(tmp_path / "p.csv", "mm")

@@ -8,7 +8,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, EnsureChannelFirstd, Invertd, LoadImaged, Spacingd, SpatialPadd
 
-from ssl3d.transforms import LoggedSpatialPadd, SafeSpacingd, ValidMaskd
+from ssl3d.transforms import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from ssl3d.transforms import spatial as spatial_module
 
 
@@ -110,3 +110,13 @@ def test_padding_can_be_inverted(path):
     pad = LoggedSpatialPadd("image", (8, 8, 8))
     item = load(path)
     assert torch.equal(pad.inverse(pad(item))["image"], item["image"])
+
+
+def test_the_affine_is_kept_as_it_is_after_padding(path):
+    item = LoggedSpatialPadd("image", (12, 12, 12))(load(path))
+    kept = KeepAffined("image")(item)["affine"]
+    assert type(kept) is torch.Tensor and kept.dtype == torch.float64
+    torch.testing.assert_close(kept, item["image"].affine.double())
+    assert not torch.equal(kept, load(path)["image"].affine), "padding moves the first voxel"
+    with pytest.raises(ValueError, match="one image"):
+        KeepAffined(["image", "label"])
