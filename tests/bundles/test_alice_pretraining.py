@@ -53,6 +53,8 @@ def test_parts_pairs_and_signs_of_collapse_are_in_the_history(bundle):
         "inter.center",
     ):
         assert any(name.startswith(part) for name in kept), part
+    used = torch.load(bundle / "output" / "demo" / "model.pt", weights_only=True)
+    assert {name.split(".")[0] for name in used} == {"backbone", "restoration"}
 
 
 @ALICE

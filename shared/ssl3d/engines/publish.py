@@ -31,8 +31,8 @@ TERMS = "the terms of the training data: "
 class Publish:
     """Handler of a trainer that ends the run with ``model.pt`` and its passport ``model.json``.
 
-    Of a method, one branch, the student or its teacher, is ``model.pt``, and all of it, heads included,
-    ``pretraining.pth`` with a passport too.
+    Of a method, one branch, the student or its teacher, is ``model.pt``, without what the branch names as
+    ``training_only``; and all of it, heads included, ``pretraining.pth`` with a passport too.
 
     A run on synthetic items writes them into ``run_dir`` and leaves the bundle's weights alone. Any other replaces
     those in ``model_dir`` and keeps the former ones in ``run_dir/previous``; the passports are also copied into the
@@ -109,6 +109,8 @@ class Publish:
             self._save("pretraining.pth", state, self._passport(self.network, steps, metric))
             prefix = f"{self.branch}."
             inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+            left_out = getattr(branch, "training_only", ())  # beginnings of names
+            inner = {name: v for name, v in inner.items() if not name.startswith(left_out)}
             passport = self._passport(branch, steps, metric)
             self._save("model.pt", inner, replace(passport, network=f"{passport.network}, {self.branch}"))
         chosen = f"best of epoch {epoch}" if validated else "last epoch, nothing was validated"

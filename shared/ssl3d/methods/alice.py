@@ -22,6 +22,8 @@ class AliceBranch(nn.Module):
         projection: for the channels of the backbone's bottleneck and of its coarsest decoder map.
     """
 
+    training_only = ("projection.", "casa.")  # what is learned from, and not used afterwards: not in ``model.pt``
+
     def __init__(self, backbone: nn.Module, projection: ProjectionHead) -> None:
         super().__init__()
         self.backbone = backbone

@@ -124,7 +124,8 @@ class EmbeddingMatcher:
     def _compute(self, image: Tensor, file: Path) -> tuple[Tensor, Tensor]:
         network, device = self.runs()
         vectors: Embeddings = network.embed(image[None].to(device, torch.float32))  # type: ignore[operator]
-        fine, coarse = (half[0].half().cpu() for half in vectors)
+        # in one layout, whether computed or read: kernels for others round differently, and a resumed run must not
+        fine, coarse = (half[0].half().cpu().contiguous() for half in vectors)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file) as temporary, temporary.open("wb") as stream:
