@@ -212,8 +212,8 @@ class Zoo:
             port: of 127.0.0.1; 0 takes a free one.
         """
         with server(Path(folder), port) as serving:
-            print(f"{folder}: http://127.0.0.1:{serving.server_port}  (Ctrl+C ends it)", flush=True)
             try:
+                print(f"{folder}: http://127.0.0.1:{serving.server_port}  (Ctrl+C ends it)", flush=True)
                 serving.serve_forever()
             except KeyboardInterrupt:
                 print()
