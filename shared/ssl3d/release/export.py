@@ -146,7 +146,7 @@ def differences(network: nn.Module, window: Tensor, runtime: Runtime) -> tuple[f
 
 def table(rows: Sequence[Row], window: Sequence[int]) -> Iterator[str]:
     """Lines of the table; a runtime that is not there or differs says so instead of its times."""
-    yield "| runtime | largest difference (relative) | ms a window: median (fastest) | times PyTorch | size of the input |"
+    yield "| runtime | largest difference (relative) | ms a window: median (fastest) | times PyTorch | size of input |"
     yield "|---|---|---|---|---|"
     whole = statistics.median(rows[0].seconds)
     notes = []
