@@ -17,6 +17,7 @@ from .engines import flag
 from .evaluation.study import study as run_study
 from .release import bench as run_bench
 from .release import bench_inference as run_bench_inference
+from .release import export as run_export
 from .release import get, index, request, server
 from .release import pack as run_pack
 
@@ -184,6 +185,29 @@ def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: s
     print("\n".join(map(str, written)))
 
 
+def export(
+    *names: str, output_dir: str = "exports", bundles: str = "bundles", repeats: int = 10, any_size: bool | str = True
+) -> None:
+    """Write the networks of bundles as TorchScript and ONNX, check them against PyTorch, and time all three on the CPU.
+
+    Each bundle takes about half a minute. Close other programs first: the load average is printed with the tables.
+    Exit status: 0 when every file gives what PyTorch gives, 1 when one does not or could not be written.
+
+    Example: ssl3d export gvsl_pretraining --output_dir exports
+
+    Args:
+        names: of bundles; all when not given.
+        output_dir: of the files, <name>/model.ts and <name>/model.onnx.
+        bundles: folder of the bundles.
+        repeats: timed runs over one window.
+        any_size: false writes ONNX for the bundle's window alone, which is several times faster.
+    """
+    exported = run_export(Path(bundles), Path(output_dir), names, repeats, flag(any_size))
+    print("\n\n".join(entry.table for entry in exported))
+    if not all(entry.good for entry in exported):
+        sys.exit(1)
+
+
 class Zoo:
     """A zoo is a folder of packed bundles with an index, on a web server or a disk.
 
@@ -244,7 +268,15 @@ def _several(value: object) -> list:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
-COMMANDS = {"bench": bench, "doctor": doctor, "pack": pack, "study": study, "synthesize": synthesize, "zoo": Zoo()}
+COMMANDS = {
+    "bench": bench,
+    "doctor": doctor,
+    "export": export,
+    "pack": pack,
+    "study": study,
+    "synthesize": synthesize,
+    "zoo": Zoo(),
+}
 
 
 def main() -> None:
