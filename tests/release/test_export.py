@@ -10,11 +10,10 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from monai.networks.nets import SwinUNETR
 from onnx import numpy_helper
 
 from ssl3d import cli
-from ssl3d.networks import SegmentationNet, UNet3d
+from ssl3d.networks import SegmentationNet, SwinUNETRBackbone, UNet3d
 from ssl3d.release import export, runtimes
 
 MODULE = sys.modules[export.__module__]  # the function hides its module's name
@@ -81,7 +80,7 @@ def test_onnx_takes_other_batches_and_multiples_of_the_stride(small, tmp_path):
 
 def test_what_cannot_be_scripted_is_traced_and_says_so(tmp_path):
     ones = (1, 1, 1, 1)
-    network = SwinUNETR(in_channels=1, out_channels=2, feature_size=12, depths=ones, num_heads=ones).eval()
+    network = SegmentationNet(SwinUNETRBackbone(feature_size=12, depths=ones, num_heads=ones), 2).eval()
     window = torch.rand(1, 1, 32, 32, 64)
     runtime = runtimes.to_torchscript(network, window, tmp_path / "model.ts", "{}")
     assert runtime.step == runtimes.FIXED
@@ -146,7 +145,7 @@ def test_a_network_that_onnx_runtime_cannot_run_is_a_line_with_the_reason(tmp_pa
 
 
 def test_faults_are_named(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"has no bundle nothing_like_it; there are: "):
+    with pytest.raises(ValueError, match=r"has no bundle 'nothing_like_it'. There are: "):
         export(BUNDLES, tmp_path, ["nothing_like_it"])
     with pytest.raises(ValueError, match="holds no bundles"):
         export(tmp_path, tmp_path / "out")
