@@ -141,6 +141,7 @@ def bench(
     device: str = "cpu",
     inference: bool | str = False,
     spacing: Sequence[float] = (0.75, 0.75, 1.5),
+    settings: dict | None = None,
 ) -> None:
     """Measure time and memory of a pre-training step, or of segmenting a large CT, beside what the networks need.
 
@@ -159,13 +160,14 @@ def bench(
         device: cpu or cuda.
         inference: true segments a CT stage by stage, as inference.json has it.
         spacing: of the CT in mm; comma-separated.
+        settings: further keys of the bundle's config, such as "{'crops': [1, 1, 1]}"; not with inference.
     """
     if flag(inference):
-        if batch_size is not None or flag(paper):
-            raise ValueError("batch_size and paper are settings of a training step: leave them out with inference.")
+        if batch_size is not None or flag(paper) or settings:
+            raise ValueError("batch_size, paper and settings are of a training step: leave them out with inference.")
         print(run_bench_inference(str(bundle), size, spacing, repeats, str(device)))
     else:
-        print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device)))
+        print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device), settings))
 
 
 def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: str | None = None) -> None:
