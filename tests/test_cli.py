@@ -52,7 +52,11 @@ def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "size", "paper"),
-    [(["--size", "64", "--paper", "true"], 64, True), (["--size", "32,48,32"], (32, 48, 32), False), ([], None, False)],
+    [
+        (["--size", "64", "--paper", "true", "--settings", "{'crops': [1, 1, 1]}"], 64, True),
+        (["--size", "32,48,32"], (32, 48, 32), False),
+        ([], None, False),
+    ],
 )
 def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
     found = []
@@ -61,6 +65,7 @@ def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
     cli.main()
     assert found[:3] == ["bundle", size, None]
     assert flag(found[3]) is paper
+    assert found[6] == ({"crops": [1, 1, 1]} if paper else None)
     assert capsys.readouterr().out == "| table |\n"
 
 

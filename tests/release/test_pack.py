@@ -18,6 +18,7 @@ from ssl3d.release import pack
 from ssl3d.release.pack import chosen, content, fetch_large_files, stage
 from ssl3d.weights import passport
 
+MODULE = sys.modules[chosen.__module__]  # the function hides its module's name
 SIZES = (32, 32, 32), (17, 35, 20), (5, 64, 9)
 
 
@@ -177,27 +178,46 @@ def test_what_would_not_run_or_is_not_what_it_says_is_refused(toy, tmp_path):
 
 def test_unknown_bundles_are_answered_with_those_that_there_are(tmp_path):
     assert chosen(BUNDLES) == NAMES
-    with pytest.raises(ValueError, match=f"no bundle nothing; there are: {NAMES[0]}"):
+    with pytest.raises(ValueError, match=rf"no bundle 'nothing'\. There are: {NAMES[0]}"):
         chosen(BUNDLES, ["nothing"])
+    with pytest.raises(ValueError, match=rf"'gvsl_pretrainig'\. Did you mean gvsl_pretraining\? There are: {NAMES[0]}"):
+        chosen(BUNDLES, ["mae_pretraining", "gvsl_pretrainig"])
     with pytest.raises(ValueError, match="holds no bundles"):
         chosen(tmp_path)
 
 
-def test_large_files_are_fetched_and_checked(toy, tmp_path):
+@pytest.mark.parametrize("form", ["json", "yml", "yaml"])
+def test_large_files_are_fetched_and_checked(toy, tmp_path, form):
     large = tmp_path / "weights.bin"
     large.write_bytes(b"large")
+    listing = toy / f"large_files.{form}"
     entry = {"path": "models/large.bin", "url": large.as_uri()}
-    (toy / "large_files.json").write_text(json.dumps({"large_files": [entry]}))
-    with pytest.raises(ValueError, match=r"large_files\.json gives no hash_val and hash_type for models/large\.bin"):
+
+    def write() -> None:
+        lines = "".join(f"    {key}: '{value}'\n" for key, value in entry.items())
+        listing.write_text(json.dumps({"large_files": [entry]}) if form == "json" else f"large_files:\n  -\n{lines}")
+
+    write()
+    with pytest.raises(ValueError, match=rf"large_files\.{form} gives no hash_val and hash_type for models/large\.bin"):
         fetch_large_files(toy)
     entry |= {"hash_type": "sha256", "hash_val": "0" * 64}
-    (toy / "large_files.json").write_text(json.dumps({"large_files": [entry]}))
-    with pytest.raises(ValueError, match=r"large_files\.json cannot be had.*hash check"):
+    write()
+    with pytest.raises(ValueError, match=rf"large_files\.{form} cannot be had.*hash check"):
         fetch_large_files(toy)
     (toy / "models" / "large.bin").unlink(missing_ok=True)
     entry |= {"hash_val": hashlib.sha256(b"large").hexdigest()}
-    (toy / "large_files.json").write_text(json.dumps({"large_files": [entry]}))
+    write()
     fetch_large_files(toy)
     assert (toy / "models" / "large.bin").read_bytes() == b"large"
-    assert not (toy / "large_files.json").exists()
+    assert not listing.exists()
     assert Path("models/large.bin") not in content(toy)
+
+
+def test_the_package_that_a_yaml_list_needs_is_named(toy, monkeypatch):
+    monkeypatch.setattr(MODULE, "find_spec", lambda name: None)
+    (toy / "large_files.json").write_text(json.dumps({"large_files": []}))
+    fetch_large_files(toy)
+    (toy / "large_files.yml").write_text("large_files: []\n")
+    with pytest.raises(ImportError, match=r"large_files\.yml needs PyYAML: pip install pyyaml, or write it as JSON"):
+        fetch_large_files(toy)
+    assert (toy / "large_files.yml").is_file()

@@ -1,8 +1,12 @@
 """A zoo over HTTP on this computer: what ssl3d and MONAI fetch from it, and what they refuse."""
 
 import json
+import os
+import re
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import zipfile
@@ -65,6 +69,14 @@ def running(serving):
 def url(zoo):
     with running(server(zoo, 0)) as address:
         yield address
+
+
+@pytest.fixture
+def interruptible():
+    """A process started now obeys an interrupt, even where the tests run in the background of a shell."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
 
 
 @contextmanager
@@ -168,6 +180,27 @@ def test_an_earlier_version_is_kept_whole_beside_the_new_one(url, tmp_path):
     assert (kept / "output" / "mine.csv").is_file() and (tmp_path / "toy_segmentation_v0.9.0_2").is_dir()
 
 
+def test_a_later_version_unpacked_by_hand_over_an_earlier_one_is_a_mixture(zoo, url, tmp_path):
+    """As README.md says: one's weights are gone, what the later version dropped stays, and nobody can tell."""
+    with zipfile.ZipFile(zoo / "toy_segmentation_v0.9.0.zip", "a") as archive:
+        archive.writestr("toy_segmentation/scripts/dropped.py", "")
+    later = zoo / "toy_segmentation_v0.10.0.zip"
+    folder = tmp_path / "toy_segmentation"
+    for file in (zoo / "toy_segmentation_v0.9.0.zip", later):
+        with zipfile.ZipFile(file) as archive:
+            archive.extractall(tmp_path)
+        if file != later:
+            (folder / "models" / "model.pt").write_text("my weights")
+    with zipfile.ZipFile(later) as archive:
+        assert all((tmp_path / name).read_bytes() == archive.read(name) for name in archive.namelist())
+    assert (folder / "scripts" / "dropped.py").is_file()
+    assert get("toy_segmentation", tmp_path, [url]) == folder
+    assert (folder / "scripts" / "dropped.py").is_file(), "taken for the later version"
+    folder.rename(tmp_path / "away")
+    get("toy_segmentation", tmp_path, [url])
+    assert not (folder / "scripts").exists()
+
+
 def test_a_folder_that_is_no_bundle_is_left_alone(url, tmp_path):
     (tmp_path / "toy_segmentation").mkdir()
     (tmp_path / "toy_segmentation" / "thesis.txt").write_text("mine")
@@ -265,13 +298,42 @@ def test_a_port_in_use_is_told(zoo):
         port = taken.getsockname()[1]
         with pytest.raises(OSError, match=rf"Port {port} cannot be had.*another --port"):
             server(zoo, port)
-    with pytest.raises(ValueError, match="between 0 and 65535, got 70000"):
-        server(zoo, 70000)
+    for wrong in (70000, -1, "http", 8000.5):
+        with pytest.raises(ValueError, match=f"between 0 and 65535, got {wrong!r}"):
+            server(zoo, wrong)
 
 
 def test_a_folder_without_index_is_not_served(tmp_path):
     with pytest.raises(ValueError, match="ssl3d zoo index"):
         server(tmp_path, 0)
+    with pytest.raises(ValueError, match="There is no folder"):
+        server(tmp_path / "absent", 0)
+
+
+def test_a_server_in_a_session_of_its_own_ends_cleanly_by_ctrl_c(zoo, tmp_path, interruptible):
+    """The command as a shell starts it; Ctrl+C is an interrupt to its process group."""
+    command = [sys.executable, "-W", "ignore", "-m", "ssl3d.cli", "zoo", "serve", str(zoo), "--port", "0"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+    try:
+        line = process.stdout.readline()  # empty where the process ended
+        address = re.fullmatch(r".*: (http://127\.0\.0\.1:\d+)  \(Ctrl\+C ends it\)\n", line)
+        assert address, (tmp_path / "log").read_text()
+        monai_download(
+            name="toy_segmentation",
+            bundle_dir=str(tmp_path),
+            url=f"{address[1]}/toy_segmentation_v0.10.0.zip",
+            progress=False,
+        )
+        os.killpg(process.pid, signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, rest) == (0, "\n")
+    assert (tmp_path / "toy_segmentation" / "models" / "model.pt").stat().st_size == 300_000
+    requests = (tmp_path / "log").read_text().splitlines()
+    assert requests and all(re.fullmatch(r'[\d:]{8} "GET /\S+ HTTP/1\.1" 200 -', line) for line in requests)
 
 
 @pytest.mark.parametrize("form", ["--from {}", "--from={}", ""])

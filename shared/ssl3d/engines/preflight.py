@@ -96,10 +96,12 @@ def check_writable(folder: str | Path) -> None:
 def check_roi(roi_size: Sequence[int], network: Any) -> None:
     """Check that ``roi_size`` (D, H, W) in voxels fits the strides of the network's backbone.
 
+    A network compiled by TensorRT does not tell its strides; three whole numbers are all that is asked for then.
+
     Raises:
         PreflightError: with the nearest size that does.
     """
-    stride = backbone_of(network).encoder_strides[-1]
+    stride = getattr(backbone_of(network), "encoder_strides", (1,))[-1]
     if len(roi_size) != 3 or any(not isinstance(side, int) or side < 1 for side in roi_size):
         raise PreflightError(f"roi_size must be three positive whole numbers of voxels, got {roi_size}.")
     if any(side % stride for side in roi_size):

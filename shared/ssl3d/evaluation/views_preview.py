@@ -80,9 +80,12 @@ def draw(
     from matplotlib.figure import Figure
 
     rows = len(next(iter(pictures.values())))
-    figure = Figure(figsize=(2.4 * len(pictures), 2.6 * rows + 3), layout="constrained")
+    curves = [name for name in history[0] if name not in progress.COLUMNS[:-1] and not name.startswith("val_")]
+    watched = [name for name in curves if name in monitors or name.startswith("gradient_")]
+    width, height = (10.5, 5) if watched else (2.4 * len(pictures), 3)
+    figure = Figure(figsize=(width, 2.6 * rows + height), layout="constrained")
     figure.suptitle(title)
-    above, below = figure.subfigures(2, 1, height_ratios=(2.6 * rows, 3))
+    above, below = figure.subfigures(2, 1, height_ratios=(2.6 * rows, height))
     grid = above.subplots(rows, len(pictures), squeeze=False)
     for column, (name, volumes) in enumerate(pictures.items()):
         for axes, volume in zip(grid[:, column], volumes, strict=True):
@@ -91,8 +94,6 @@ def draw(
             axes.set_axis_off()
         grid[0, column].set_title(name, fontsize=9)
 
-    curves = [name for name in history[0] if name not in progress.COLUMNS[:-1] and not name.startswith("val_")]
-    watched = [name for name in curves if name in monitors or name.startswith("gradient_")]
     left, *middle, right = below.subplots(1, 3 if watched else 2)
     steps = [int(row["steps"]) for row in history]
     groups = {"training": [name for name in curves if name not in watched], "watched": watched}
@@ -101,12 +102,17 @@ def draw(
             colour = "black" if name == "loss" else None
             axes.plot(steps, [float(row[name]) for row in history], label=name, color=colour)
         axes.set(xlabel="steps", ylabel=what, yscale="log")
-        axes.legend(fontsize=7)
+        _legend(axes)
     for name in dict.fromkeys(name for row in history for name in row if name.startswith("val_")):
         validated = [row for row in history if row.get(name)]
         x, y = [int(row["steps"]) for row in validated], [float(row[name]) for row in validated]
         right.plot(x, y, marker="o", label=name)
-    right.set(xlabel="steps", ylabel="validation")
-    right.legend(fontsize=8)
+    right.set(xlabel="steps", ylabel="validation", yscale="log" if watched else "linear")
+    _legend(right)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _legend(axes: Any) -> None:
+    """Names of the curves, below the axes, where they hide nothing."""
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)

@@ -35,8 +35,22 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear", exact: bo
         _check_volume("image", image)
         _check_matrix(matrix, image)
     matrix = matrix.to(image.device, torch.float64)
-    grid = _voxel_grid(list(image.shape[2:]), matrix)
-    return sample(image, _transform(matrix, grid[None]), mode, exact)
+    if exact or image.dtype == torch.float64:
+        grid = _voxel_grid(list(image.shape[2:]), matrix)
+        return sample(image, _transform(matrix, grid[None]), mode)
+    if not torch.jit.is_scripting():
+        _check_mode(mode, image)
+    # Torch's frame is about the centre too, in halves of the size. A sum over the axes: a product with three
+    # columns takes many times as long.
+    half = torch.tensor(image.shape[2:], dtype=torch.float64, device=image.device) / 2
+    to_xyz = (matrix / half[:, None]).flip(1).float()  # (B, 3, 4), rows W H D
+    grid = to_xyz[:, None, None, None, :, 3]
+    for axis, side in enumerate(image.shape[2:]):
+        offsets = torch.arange(side, dtype=torch.float32, device=image.device) - (side - 1) / 2
+        shape = [1, 1, 1, 1, 1]
+        shape[1 + axis] = side
+        grid = grid + offsets.view(shape) * to_xyz[:, None, None, None, :, axis]
+    return F.grid_sample(image.float(), grid, mode=mode, padding_mode="zeros", align_corners=False).to(image.dtype)
 
 
 def affine_flow(matrix: Tensor, size: Tuple[int, int, int], flow: Tensor | None = None) -> Tensor:

@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .masked_mean import at_least_float32
@@ -69,7 +68,8 @@ def log_optimal_transport(
     scores = torch.cat([scores, bin_score.expand(batch, queries, 1)], dim=2)
     scores = torch.cat([scores, bin_score.expand(batch, 1, keys + 1)], dim=1)  # (B, M + 1, N + 1)
     # Far below all others, so that they are out of the first iteration too, where their mass has not told yet.
-    absent = F.pad(~rows, [0, 1])[:, :, None] | F.pad(~columns, [0, 1])[:, None, :]
+    present = rows.new_ones(batch, 1)  # the dustbins
+    absent = ~(torch.cat([rows, present], dim=1)[:, :, None] & torch.cat([columns, present], dim=1)[:, None, :])
     scores = scores.masked_fill(absent, scores.detach().amin() + 4 * math.log(NOTHING))
     m, n = rows.sum(dim=1, keepdim=True), columns.sum(dim=1, keepdim=True)  # (B, 1)
     total = (m + n).clamp(min=1).to(scores)

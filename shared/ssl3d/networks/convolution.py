@@ -50,9 +50,18 @@ class Upsampling(nn.ConvTranspose3d):
 
 def slow(x: Tensor) -> bool:
     """Whether PyTorch would take its slow path for ``x`` (B, C, D, H, W), and D can be halved."""
+    if exporting():
+        return False
     batch, channels, depth, height = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
     on_cpu = x.device.type == "cpu" and x.dtype == torch.float32
     return on_cpu and batch == 1 and channels * depth * height <= 20480 and depth % 2 == 0
+
+
+def exporting() -> bool:
+    """Whether ``torch.export`` traces, which keeps one way through each branch: take those that hold for any size."""
+    if torch.jit.is_scripting():
+        return False
+    return torch.compiler.is_exporting()
 
 
 def joined(halves: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..geometry import affine_flow, affine_matrix, warp_affine
-from .convolution import CHANNELS_PER_GROUP, Conv3d, conv_block
+from .convolution import CHANNELS_PER_GROUP, Conv3d, conv_block, exporting
 from .features import Features
 
 
@@ -52,12 +52,13 @@ class AffineHead(nn.Module):
     def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
         """Matrices (B, 3, 4), output to input, float64, of two bottlenecks (B, in_channels, d, h, w) of equal shape."""
         pooled = self.trunk(torch.cat([moving, fixed], dim=1)).mean(dim=(2, 3, 4))  # (B, hidden_channels)
-        # float64 is left alone by mixed precision
+        # float64 is left alone by mixed precision; ONNX Runtime has no cosine in it
+        precise = torch.float32 if exporting() else torch.float64
         return affine_matrix(
-            rotation=self.rotation(pooled).double().clamp(-1, 1) * (math.pi / 9),
-            scale=1 + 0.25 * self.scale(pooled).double().clamp(-1, 1),
-            translation=self.translation(pooled).double(),
-            shear=self.shear(pooled).double().clamp(-1, 1) * (math.pi / 18),
+            rotation=self.rotation(pooled).to(precise).clamp(-1, 1) * (math.pi / 9),
+            scale=1 + 0.25 * self.scale(pooled).to(precise).clamp(-1, 1),
+            translation=self.translation(pooled).to(precise),
+            shear=self.shear(pooled).to(precise).clamp(-1, 1) * (math.pi / 18),
         )
 
 

@@ -3,7 +3,7 @@
 import os
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..engines import flag
 from ..engines.memory import keep_freed_memory
+from ..engines.preflight import check_overrides
 from .machine import GIB, machine, peak
 
 WARM_UP = 3  # steps before the clock runs; later ones need hardly more memory
@@ -46,6 +47,7 @@ def bench(
     paper: bool | str = False,
     repeats: int = 5,
     device: str = "cpu",
+    overrides: Mapping[str, Any] | None = None,
 ) -> str:
     """Measure a step of a pre-training bundle, and set it beside the floor: what its networks alone need.
 
@@ -60,12 +62,14 @@ def bench(
         paper: take the publication's settings, ``paper.json``.
         repeats: timed steps.
         device: ``cpu``, ``cuda``.
+        overrides: further values of the config by their ids, such as ``{"crops": (1, 1, 1)}``.
 
     Returns:
         The table, Markdown.
 
     Raises:
-        ValueError: a folder that is no pre-training bundle, a method without a floor, a size of another form.
+        ValueError: a folder that is no pre-training bundle, a method without a floor, a size of another form, an
+            override that no config of the bundle knows.
     """
     if repeats < 1:
         raise ValueError(f"repeats must be at least 1, got {repeats}.")
@@ -74,6 +78,9 @@ def bench(
     parser["device"] = device
     if batch_size is not None:
         parser["batch_size"] = batch_size
+    for key, value in (overrides or {}).items():
+        parser[key] = list(value) if isinstance(value, tuple) else value
+    check_overrides(parser.get(), Path(bundle) / "configs")
     if size is not None:
         parser["roi_size"] = [size] * 3 if isinstance(size, int) else list(size)
     roi, count = parser.get("roi_size"), parser.get("batch_size")

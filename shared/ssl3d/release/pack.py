@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from monai.bundle import ConfigParser, download_large_files
 from .. import weights
 from . import torchscript
 from .archive import Release, digest, write_zip
+from .nearest import did_you_mean
 from .vendor import runtime_files, third_party
 from .zoo_index import index
 
@@ -75,14 +77,14 @@ def chosen(bundles: Path, names: Sequence[str] = ()) -> list[str]:
     """Names of the bundles in a folder: those that are asked for, or all.
 
     Raises:
-        ValueError: there are none, or one that is asked for is not there.
+        ValueError: there are none, or one that is asked for is not there; the message gives the nearest name.
     """
     there = sorted(file.parents[1].name for file in bundles.glob("*/configs/metadata.json"))
     if not there:
         raise ValueError(f"{bundles} holds no bundles: name the folder that does.")
-    unknown = [name for name in names if name not in there]
-    if unknown:
-        raise ValueError(f"{bundles} has no bundle {', '.join(unknown)}; there are: {', '.join(there)}.")
+    for name in names:
+        if name not in there:
+            raise ValueError(f"{bundles} has no bundle {name!r}. {did_you_mean(name, there)}")
     return list(names) or there
 
 
@@ -137,8 +139,11 @@ def fetch_large_files(bundle: Path) -> None:
 
     Raises:
         ValueError: an entry without ``hash_val`` and ``hash_type``, or a file that cannot be had or is another one.
+        ImportError: a YAML list where PyYAML is not installed.
     """
     for listing in bundle.glob("large_files.*"):
+        if listing.suffix != ".json" and find_spec("yaml") is None:
+            raise ImportError(f"{bundle.name}: {listing.name} needs PyYAML: pip install pyyaml, or write it as JSON.")
         for entry in ConfigParser.load_config_file(listing)["large_files"]:
             if not entry.get("hash_val") or not entry.get("hash_type"):
                 raise ValueError(f"{bundle.name}: {listing.name} gives no hash_val and hash_type for {entry['path']}.")

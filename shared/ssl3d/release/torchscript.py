@@ -37,6 +37,10 @@ def export(bundle: Path) -> Path:
     file = bundle / "models" / "model.ts"
     if done.returncode or not file.is_file():
         raise RuntimeError(f"{bundle.name}: no TorchScript. " + "\n".join(done.stderr.splitlines()[-8:]))
-    # source positions with absolute paths, and a hash over them
-    rewrite_zip(file, lambda name: not name.endswith((".debug_pkl", "/.data/serialization_id")))
+    drop_paths(file)
     return file
+
+
+def drop_paths(file: Path) -> None:
+    """Take from a TorchScript file its source positions, which are absolute paths, and the hash over them."""
+    rewrite_zip(file, lambda name: not name.endswith((".debug_pkl", "/.data/serialization_id")))

@@ -1,6 +1,5 @@
 """Fetching a bundle from a zoo: checked before it is unpacked, and never over what a user has in its folder."""
 
-import difflib
 import json
 import logging
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from .archive import Release, unpack_zip
 from .download import download, read_text
+from .nearest import did_you_mean
 from .zoo_index import SUMS, read_sums
 
 logger = logging.getLogger(__name__)
@@ -67,12 +67,7 @@ def find(name: str, version: str | None, there: dict[Release, str]) -> tuple[Rel
     """
     names = sorted({release.name for release in there})
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        raise ValueError(
-            f"The zoo has no bundle {name!r}. "
-            + (f"Did you mean {near[0]}? " if near else "")
-            + f"There are: {', '.join(names) or 'none'}."
-        )
+        raise ValueError(f"The zoo has no bundle {name!r}. {did_you_mean(name, names)}")
     releases = sorted((release for release in there if release.name == name), key=lambda release: release.order)
     meant = [release for release in releases if version in (None, release.version)]
     if not meant:

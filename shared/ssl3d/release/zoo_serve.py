@@ -50,13 +50,15 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
         port: 0 takes a free one.
 
     Raises:
-        ValueError: a folder without index, or a port that is none.
+        ValueError: no folder, one without index, or a port that is none.
         OSError: the port is in use, or not allowed.
     """
+    if not folder.is_dir():
+        raise ValueError(f"There is no folder {folder}: `ssl3d pack --output_dir {folder}` makes one.")
     if not (folder / SUMS).is_file():
         raise ValueError(f"{folder} has no {SUMS}: run `ssl3d zoo index {folder}` first.")
-    if not 0 <= port <= 65535:
-        raise ValueError(f"port must be between 0 and 65535, got {port}.")
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"port must be a whole number between 0 and 65535, got {port!r}.")
     try:
         return ThreadingHTTPServer((HOST, port), partial(Handler, directory=str(folder)))
     except OSError as error:

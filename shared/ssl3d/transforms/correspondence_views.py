@@ -13,6 +13,7 @@ from .sampling import random_states
 
 WHOLE, EACH, CHOICE = "correspondence views: volume", "correspondence views: crops", "correspondence views: choice"
 SHIFT = "correspondence views: intensity"
+HALF = 0.5 - 1e-4  # of a cell; a warp leaves shares beside their value by its rounding
 
 
 class CorrespondenceViews:
@@ -100,24 +101,25 @@ class CorrespondenceViews:
             )
         cell, count = (self.cell,) * 3, self.crops[0] * self.crops[1] * self.crops[2]
 
+        # A shift of the intensities before a warp is that shift after it: padding stays 0.
+        shift = self._shifts(draws, count + 1).to(image)  # (B, 1 + P): of the whole copy, of each crop
         matrix = self.volume.sample(draws, self.seed, WHOLE)[:, 0].to(image.device)
-        both = warp_affine(torch.cat([image, valid], dim=1), matrix)
+        shifted = image + shift[:, 0].view(-1, 1, 1, 1, 1) * valid
+        both = warp_affine(torch.cat([shifted, valid], dim=1), matrix, exact=False)
         warped, warped_valid = both[:, :-1], both[:, -1:]
         matrices = self.crop.sample(draws, self.seed, EACH, count).flatten(0, 1).to(image.device)
-        pieces = warp_affine(split_crops(torch.cat([image, valid], dim=1), self.crops), matrices)
-        shift = self._shifts(draws, count + 1).to(image)  # (B, 1 + P): of the whole copy, of each crop
-        pieces_shift = shift[:, 1:].reshape(-1, 1, 1, 1, 1)
+        pieces = split_crops(image, self.crops) + shift[:, 1:].reshape(-1, 1, 1, 1, 1) * split_crops(valid, self.crops)
 
         share = valid_share(valid, crop)  # (B, P)
         return (
             {
                 "image": image,
-                "warped": warped + shift[:, 0].view(-1, 1, 1, 1, 1) * warped_valid,  # padding stays 0
-                "augmented": join_crops(pieces[:, :-1] + pieces_shift * pieces[:, -1:], self.crops),
+                "warped": warped,
+                "augmented": join_crops(warp_affine(pieces, matrices, exact=False), self.crops),
                 "correspondence": correspondence(matrix, [length // self.cell for length in size], cell),
-                "image_valid": valid_share(valid, cell) >= 0.5,
-                "warped_valid": valid_share(warped_valid, cell) >= 0.5,
-                "crop_valid": share >= 0.5,
+                "image_valid": valid_share(valid, cell) >= HALF,
+                "warped_valid": valid_share(warped_valid, cell) >= HALF,
+                "crop_valid": share >= HALF,
                 "chosen": self._choose(draws, share),
                 "draw": torch.tensor(draws, device=image.device),
             },
@@ -135,4 +137,4 @@ class CorrespondenceViews:
         """Number (B,) of a crop, given the share (B, P) of real voxels of each."""
         states = random_states(self.seed, draws, CHOICE)
         random = torch.stack([torch.from_numpy(state.random_sample(share.shape[1])) for state in states]).to(share)
-        return torch.where(share >= 0.5, 1 + random, share).argmax(dim=1)
+        return torch.where(share >= HALF, 1 + random, share).argmax(dim=1)

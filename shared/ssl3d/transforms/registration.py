@@ -139,12 +139,13 @@ class SaveRegistrationd(Transform):
 
     Args:
         output_dir: made when needed.
-        network: gives the affine part: ``decompose`` of ``image`` (1, 2, D, H, W) has ``matrix`` (1, 3, 4).
+        network: gives the affine part: ``decompose`` of ``image`` (1, 2, D, H, W) has ``matrix`` (1, 3, 4). One
+            compiled by TensorRT has no such method; ``affine.txt`` is then left out.
     """
 
     def __init__(self, output_dir: str | Path, network: Any) -> None:
         self.output_dir = Path(output_dir)
-        self.decompose: Callable[[Tensor], Any] = network.decompose
+        self.decompose: Callable[[Tensor], Any] | None = getattr(network, "decompose", None)
 
     def __call__(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """``data`` as it is."""
@@ -154,6 +155,8 @@ class SaveRegistrationd(Transform):
             if key in data:
                 _save(data[key][0], data[key].affine, folder / f"{key}.nii.gz")
         _save(data["field"].movedim(0, -1), data["field"].affine, folder / "field.nii.gz")
+        if self.decompose is None:
+            return data
         image = convert_to_tensor(data["image"], track_meta=False)[None]
         with torch.no_grad():
             matrix = self.decompose(image).matrix[0].cpu()  # (3, 4)
