@@ -2,7 +2,7 @@
 
 A family has a reference bundle, whose values the others take. ``own`` names, for each config file that is compared, the
 ids that may differ, each with everything below it, such as ``network_def`` or ``train#deterministic#3``; ``own_of``
-names further ones of single bundles.
+names further ones of single bundles, and ``null`` where a bundle has no such config.
 
 Example:
     python tools/sync_family.py            # bring the others up to date with their reference
@@ -79,8 +79,10 @@ def main() -> None:
             )
             pattern = json.loads(reference.read_text())
             for file in others:
-                found = json.loads(file.read_text())
                 more = family.get("own_of", {}).get(file.parents[1].name, {}).get(name, [])
+                if more is None:
+                    continue
+                found = json.loads(file.read_text())
                 expected = synced(pattern, found, [*own, *more])
                 for path in differences(expected, found):
                     drifted = True

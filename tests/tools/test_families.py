@@ -65,7 +65,8 @@ def own_ids() -> Iterator[tuple[list[str], str, list[str]]]:
             yield [family["reference"], *family["others"]], config, own
         for bundle, configs in family.get("own_of", {}).items():
             for config, own in configs.items():
-                yield [family["reference"], bundle], config, own
+                if own is not None:  # the bundle has no such config
+                    yield [family["reference"], bundle], config, own
 
 
 @pytest.mark.parametrize(("bundles", "config", "own"), list(own_ids()))
