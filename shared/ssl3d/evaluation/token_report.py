@@ -61,7 +61,7 @@ class TokenReport:
         self.directory = Path(directory)
         self.crops = network.crops
         self.structures = structures
-        self.rows: list[dict[str, Any]] = []
+        self.rows: dict[tuple[str, str], dict[str, Any]] = {}  # by volume and method
         self.synthetic = False
         teacher = network.teacher
         backbones: dict[str, nn.Module] = {"S2DC": teacher.backbone, "untrained": _like(teacher.backbone, seed)}
@@ -119,11 +119,7 @@ class TokenReport:
         self._add(volume, ONE, purity=purity(torch.ones_like(label[valid]), label[valid]))
 
     def _add(self, volume: str, method: str, **values: float) -> None:
-        for row in self.rows:
-            if (row["volume"], row["method"]) == (volume, method):
-                row.update(values)
-                return
-        self.rows.append({"volume": volume, "method": method, **values})
+        self.rows.setdefault((volume, method), {"volume": volume, "method": method}).update(values)
 
     def _write(self, evaluator: Evaluator) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -131,7 +127,7 @@ class TokenReport:
         with replacing(file) as temporary, temporary.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, ["volume", "method", *MEASURES])
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(self.rows.values())
         table = self._table()
         with replacing(self.directory / "tokens.md") as temporary:
             temporary.write_text(table, encoding="utf-8")
@@ -139,12 +135,15 @@ class TokenReport:
 
     def _table(self) -> str:
         lines = ["Mechanics only: synthetic anatomy.", ""] if self.synthetic else []
-        names = list(dict.fromkeys(row["method"] for row in self.rows))
+        names = list(dict.fromkeys(method for _, method in self.rows))
         lines += [f"| method | {' | '.join(MEASURES.values())} |", "|---" * (1 + len(MEASURES)) + "|"]
         for name in names:
-            cells = [_mean([row[m] for row in self.rows if row["method"] == name and m in row]) for m in MEASURES]
+            cells = [
+                _mean([row[m] for (_, method), row in self.rows.items() if method == name and m in row])
+                for m in MEASURES
+            ]
             lines.append(f"| {name} | {' | '.join(cells)} |")
-        count = len({row["volume"] for row in self.rows})
+        count = len({volume for volume, _ in self.rows})
         return "\n".join([*lines, "", f"Mean over {count} volumes (95 % interval: bootstrap over the volumes).", ""])
 
 

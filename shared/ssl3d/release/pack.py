@@ -4,7 +4,8 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,11 +64,9 @@ def pack(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[Pat
     output_dir.mkdir(parents=True, exist_ok=True)
     files = []
     for name in chosen(bundles, names):
-        with tempfile.TemporaryDirectory() as scratch:
-            folder, release = stage(bundles / name, Path(scratch))
-            torchscript.export(folder)
-            write_zip(folder, Path(scratch) / release.file)
-            files.append(Path(shutil.move(Path(scratch) / release.file, output_dir / release.file)))
+        with staged(bundles / name) as (folder, release):
+            write_zip(folder, folder.parent / release.file)
+            files.append(Path(shutil.move(folder.parent / release.file, output_dir / release.file)))
         logger.info(f"{files[-1]}: {files[-1].stat().st_size / 2**20:.1f} MiB, sha256 {digest(files[-1])}")
     index(output_dir)
     return files
@@ -86,6 +85,20 @@ def chosen(bundles: Path, names: Sequence[str] = ()) -> list[str]:
         if name not in there:
             raise ValueError(f"{bundles} has no bundle {name!r}. {did_you_mean(name, there)}")
     return list(names) or there
+
+
+@contextmanager
+def staged(bundle: Path) -> Iterator[tuple[Path, Release]]:
+    """All that the zip file holds, the network as TorchScript included, in a temporary folder.
+
+    Raises:
+        ValueError: as ``stage``.
+        RuntimeError: its network cannot be scripted.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, release = stage(bundle, Path(scratch))
+        torchscript.export(folder)
+        yield folder, release
 
 
 def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:

@@ -2,12 +2,10 @@
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import torchscript
-from .pack import chosen, stage
+from .pack import chosen, staged
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +33,16 @@ def request(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[
     tests.mkdir(parents=True, exist_ok=True)
     folders = []
     for name in chosen(bundles, names):
-        with tempfile.TemporaryDirectory() as scratch:
-            staged, _ = stage(bundles / name, Path(scratch))
-            torchscript.export(staged)
-            for file in staged.rglob("*"):
+        with staged(bundles / name) as (source, _):
+            for file in source.rglob("*"):
                 if file.stat().st_size > LARGEST:
-                    raise ValueError(f"{file.relative_to(scratch)} is larger than the 25 MB that the zoo's git takes.")
+                    raise ValueError(
+                        f"{file.relative_to(source.parent)} is larger than the 25 MB that the zoo's git takes."
+                    )
             folder = output_dir / "models" / name
             if folder.exists():
                 shutil.rmtree(folder)
-            folders.append(Path(shutil.copytree(staged, folder)))
+            folders.append(Path(shutil.copytree(source, folder)))
         for ending in ("", "_dist"):
             write_test(name, TEMPLATES / f"test_bundle{ending}.txt", tests / f"test_{name}{ending}.py")
         logger.info(f"{folder}, {tests / f'test_{name}.py'} and its _dist twin")
