@@ -27,7 +27,7 @@ from .matching import EmbeddedScan, match_points
 
 logger = logging.getLogger(__name__)
 
-KEPT = 6  # embeddings in memory; those of an abdomen at 3 mm have 50 MB each
+MEMORY = 2**31  # bytes of embeddings that a process keeps; an abdomen at 3 mm takes 50 MB
 WINDOW = 9  # voxels, of the correlation that scores a registration
 
 
@@ -105,7 +105,7 @@ class EmbeddingMatcher:
         depth, height, width = image.shape[1:]
         cells = both[:, : (depth + 1) // 2, : (height + 1) // 2, : (width + 1) // 2].contiguous()
         self.kept[key] = EmbeddedScan(cells, (depth, height, width), torch.eye(4, dtype=torch.float64))
-        if len(self.kept) > KEPT:
+        while len(self.kept) > 2 and sum(scan.embedding.nbytes for scan in self.kept.values()) > MEMORY:
             self.kept.popitem(last=False)
         return self.kept[key]
 
