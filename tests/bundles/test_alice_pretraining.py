@@ -10,6 +10,8 @@ import pytest
 import torch
 from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TRAIN, of_kind, workflow
 
+from ssl3d.weights.passport import read
+
 ALICE = of_kind("alice_pretraining")
 
 
@@ -128,3 +130,16 @@ def test_evaluation_of_reconstruction_and_retrieval(bundle):
     assert set(rows) == {"pre-trained", "random weights", "intensities"}
     assert all(int(row["queries"]) == 48 for row in rows.values())
     assert float(rows["intensities"]["first"]) > 5 * float(rows["intensities"]["chance"])
+
+
+@of_kind(("alice_pretraining", "_landmark_embedding"))
+def test_settings_for_mr_train_and_are_those_of_its_inference(bundle):
+    flow = workflow([TRAIN, "configs/mr.json"], "train", **TINY)
+    assert flow.check_properties() == []
+    flow.run()
+    passport = read(bundle / "output" / "demo" / "model.json")
+    assert passport.intensity == {"kind": "percentiles", "lower": 1, "upper": 99} and passport.spacing == [1.0, 1.0, 1.0]
+    inference = workflow([INFERENCE, "configs/inference_mr.json"], "inference").parser
+    assert flow.parser.get("train#deterministic#3") == inference.get("preprocessing#transforms#3")
+    assert flow.parser.get("pixdim") == inference.get("pixdim")
+    assert flow.parser.get("cases#kind") == inference.get("dataset#data#kind")
