@@ -172,11 +172,11 @@ class AnatomicalEmbeddingLoss(nn.Module):
         device, contrasts = tokens.view.device, []
         with torch.no_grad():
             none = tokens.view[:0]
+            both = torch.cat([tokens.features, guide], dim=1)  # (n, 2E)
             for view in (0, 1):
                 anchors, positives = self._anchors(tokens, view, permute)
-                score = tokens.features[anchors] @ tokens.features.T + guide[anchors] @ guide.T  # (A, n)
-                allowed = distances(tokens.points[anchors], tokens.points) >= self.ignore_distance
-                hard, allowed = hardest(score, allowed, self.hard_negatives)
+                allowed = distances(tokens.points[anchors], tokens.points) >= self.ignore_distance  # (A, n)
+                hard, allowed = hardest(both[anchors] @ both.T, allowed, self.hard_negatives)
                 some = subset(hard.shape[1], self.negatives, permute, device)
                 contrasts.append(Contrast(anchors, positives, hard[:, some], allowed[:, some], none))
             if not any(len(contrast.anchors) for contrast in contrasts):

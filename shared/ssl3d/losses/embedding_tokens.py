@@ -103,9 +103,12 @@ def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def hardest(score: Tensor, allowed: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Indices (A, K) of the highest of ``score`` (A, n), and which of them are allowed: K is ``count``, or less."""
-    most = int(allowed.sum(dim=1).max()) if len(allowed) else 0
-    chosen = score.masked_fill(~allowed, -torch.inf).topk(min(count, most), dim=1).indices
+    """Indices (A, K) of the highest of ``score`` (A, n), and which of them are allowed: K is ``count``, or less.
+
+    ``score`` is overwritten.
+    """
+    most = int(allowed.count_nonzero(dim=1).max()) if len(allowed) else 0
+    chosen = score.masked_fill_(~allowed, -torch.inf).topk(min(count, most), dim=1).indices
     return chosen, allowed.gather(1, chosen)
 
 
