@@ -114,5 +114,8 @@ def draw(
 
 
 def _legend(axes: Any) -> None:
-    """Names of the curves, below the axes, where they hide nothing."""
-    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    """Names of the curves, half an inch below the axes, where they hide nothing."""
+    from matplotlib.transforms import offset_copy
+
+    below = offset_copy(axes.transAxes, axes.figure, y=-0.5, units="inches")
+    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below, ncols=2)

@@ -95,6 +95,8 @@ class Alice(nn.Module):
         ['agreement', 'fallback', 'feature_rank']
     """
 
+    monitors = ("agreement", "target_entropy", "feature_rank", "pair_score", "fallback")  # of what a call gives
+
     def __init__(
         self,
         student: AliceBranch,

@@ -31,6 +31,8 @@ class AnatomicalEmbedding(nn.Module):
         ['coarse', 'fine', 'match_error']
     """
 
+    monitors = ("match_error",)  # of what a call gives; no losses
+
     def __init__(self, student: AnatomicalEmbeddingNet, loss: AnatomicalEmbeddingLoss, seed: int = 0) -> None:
         super().__init__()
         self.student = student
