@@ -3,8 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from golden_alice import matching_maps, section
+from reference import alice as plain
 
 from ssl3d.methods.matching import EmbeddedScan, embed_scan, match_points
+from ssl3d.networks import AnatomicalEmbeddingNet, UNet3d
+from ssl3d.networks.anatomical_embedding import Embeddings
 
 SIZE = (24, 20, 16)
 AFFINE = torch.tensor([[1.5, 0, 0, -30], [0, 2.0, 0, 5], [0, 0, 2.5, 100], [0, 0, 0, 1]], dtype=torch.float64)
@@ -26,6 +30,22 @@ def inner_points(count=20, seed=0):
     unit = torch.rand(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     voxels = 2 + unit * (torch.tensor(SIZE) - 5)
     return voxels @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+
+
+def test_golden():
+    """In the middle of a cell the released cell wins with the released score. The release then rounds to voxels."""
+    golden = section("alice", "sam_match")
+    network, scans = AnatomicalEmbeddingNet(UNet3d()), []
+    for fine, coarse in matching_maps(golden):
+        network.embed = lambda _, fine=fine, coarse=coarse: Embeddings(fine[None].float(), coarse[None].float())
+        scans.append(embed_scan(network, torch.rand(1, *(2 * side for side in fine.shape[1:])), torch.eye(4)))
+    ratios, shape = [golden[of]["norm_ratio_xyz"] for of in ("query", "key")], golden["key"]["im_shape"]
+    cells = [plain.released_cell(point, ratios[0]) for point in golden["query_points_xyz"]]
+    matches = match_points(scans[0], 2.0 * torch.tensor(cells) + 0.5, scans[1])
+    assert matches.scores.tolist() == pytest.approx(golden["scores"], abs=1e-6)
+    for voxel, expected in zip(matches.voxels, golden["matched_xyz"], strict=True):
+        cell = tuple(((voxel - 0.5) / 2).round().int().tolist())
+        assert plain.released_voxel(cell, ratios[1], shape) == expected
 
 
 def test_a_point_is_found_in_its_own_scan_with_score_1():

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -53,3 +54,40 @@ def hidden_cells(random: np.random.RandomState, cells: int = 4, ratio: float = 0
     mask = np.zeros(cells * cells, dtype=int)
     mask[random.permutation(cells * cells)[: math.ceil(ratio * cells * cells)]] = 1
     return mask.reshape(cells, cells)
+
+
+def cosine_schedule(base: float, final: float, steps: int, warmup_steps: int = 0) -> list[float]:
+    """The release's schedule of rates and momenta: a line from 0 to ``base``, both reached, then half a cosine, which
+    stops one step before ``final``.
+    """
+    line = [base * step / max(warmup_steps - 1, 1) for step in range(warmup_steps)]
+    rest = steps - warmup_steps
+    return line + [final + (base - final) * (1 + math.cos(math.pi * step / rest)) / 2 for step in range(rest)]
+
+
+def released_cell(point: tuple[int, int, int], ratio: list[float]) -> tuple[int, int, int]:
+    """Cell (z, y, x) of the fine map that the release takes for a voxel (x, y, z); ``ratio`` its spacing over 2 mm."""
+    x, y, z = (int(at * scale / 2) for at, scale in zip(point, ratio, strict=True))
+    return z, y, x
+
+
+def released_voxel(cell: tuple[int, int, int], ratio: list[float], shape: list[int]) -> list[int]:
+    """Voxel (x, y, z) that the release takes for a cell (z, y, x); ``shape`` (1, Y, X, Z): its clipping mixes axes."""
+    voxel = (int((2 * at + 0.5) / scale) for at, scale in zip(cell[::-1], ratio, strict=True))
+    return [min(at, side) for at, side in zip(voxel, shape[1:], strict=True)]
+
+
+def best_cell(query: tuple[Tensor, Tensor], cell: tuple[int, int, int], key: tuple[Tensor, Tensor]) -> tuple:
+    """Cell (z, y, x) of ``key`` that is most similar to one of ``query``, and how similar.
+
+    Both are the fine and the coarse map of a volume, (C, z, y, x), unit vectors.
+    """
+    similarity = torch.zeros(())
+    for ours, theirs in zip(query, key, strict=True):
+        one, other = (
+            F.normalize(F.interpolate(of[None], maps[0].shape[1:], mode="trilinear", align_corners=False)[0], dim=0)
+            for of, maps in ((ours, query), (theirs, key))
+        )
+        similarity = similarity + torch.einsum("c,czyx->zyx", one[:, *cell], other) / 2
+    index = np.unravel_index(int(similarity.argmax()), similarity.shape)
+    return tuple(int(at) for at in index), similarity.max().item()
