@@ -88,6 +88,6 @@ def best_cell(query: tuple[Tensor, Tensor], cell: tuple[int, int, int], key: tup
             F.normalize(F.interpolate(of[None], maps[0].shape[1:], mode="trilinear", align_corners=False)[0], dim=0)
             for of, maps in ((ours, query), (theirs, key))
         )
-        similarity = similarity + torch.einsum("c,czyx->zyx", one[:, *cell], other) / 2
+        similarity = similarity + torch.einsum("c,czyx->zyx", one[(slice(None), *cell)], other) / 2
     index = np.unravel_index(int(similarity.argmax()), similarity.shape)
     return tuple(int(at) for at in index), similarity.max().item()
