@@ -70,7 +70,7 @@ def test_the_template_and_the_first_five_other_scans(drawn, tmp_path):
 
 def test_points_are_drawn_where_they_were_found_and_where_they_are(drawn, tmp_path):
     """Seen from the front: the second axis, along which the shift is largest, is left out of sight and is measured."""
-    truth = {"a": world((1, 2, 3)).tolist(), "b": world((9, 5, 15)).tolist(), "c": (999, 0, 0)}  # the last one lies outside
+    truth = {"a": world((1, 2, 3)).tolist(), "b": world((9, 5, 15)).tolist(), "c": (999, 0, 0)}  # c outside
     write_points(tmp_path / "truth.csv", truth)
     panels, names, figure = drawn(scan("one", (1.0, 2.0, -1.0), landmarks=str(tmp_path / "truth.csv")))
     expected = np.array([POINTS_OF[name] for name in names])[:, [0, 2]]

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from golden_alice import matching_maps, section
 from reference import alice as plain
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ssl3d.methods.matching import EmbeddedScan, embed_scan, match_points
 from ssl3d.networks import AnatomicalEmbeddingNet, UNet3d
@@ -72,6 +73,23 @@ def test_between_cells_it_is_closer_than_the_best_cell():
     nearest = cells @ AFFINE[:3, :3].T + AFFINE[:3, 3]
     errors = [(places - inner_points(60)).norm(dim=1).mean() for places in (matches.points, nearest)]
     assert errors[0] < 0.2 * errors[1]
+
+
+def test_an_embedding_is_not_converted_to_read_one_point():
+    """In float64 the copy takes five times as long as the search."""
+    scan, largest = place_scan(), [0]
+    scan = scan._replace(embedding=scan.embedding.float())
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+                largest[0] = max(largest[0], result.numel())
+            return result
+
+    with Watch():
+        match_points(scan, inner_points(2), scan)
+    assert 0 < largest[0] < scan.embedding.numel() / 100
 
 
 def test_matches_stay_inside_and_points_at_the_faces_are_found():

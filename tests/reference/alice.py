@@ -49,6 +49,35 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight + bias
 
 
+def cross_entropy(student: Tensor, teacher: Tensor, center: Tensor, temperature: float) -> Tensor:
+    """Mean cross entropy between equal rows of two tensors (..., C), as the release has it: whole tensors, no mask."""
+    target = torch.softmax((teacher - center) / temperature, dim=-1).detach()
+    return -(target * torch.log_softmax(student / 0.1, dim=-1)).sum(-1).mean()
+
+
+def losses(
+    student: dict[str, Tensor],
+    teacher: dict[str, Tensor],
+    weights: dict[str, Tensor],
+    heads: int,
+    temperature: float,
+    centers: tuple[Tensor, Tensor],
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Sum of the three losses, and the new centres, as the release computes them: one CASA for both branches.
+
+    The target's tokens are computed with a graph that the loss then cuts. ``student`` and ``teacher`` hold ``whole``
+    (2 B, C) and ``decoder`` (2 B, Ns, C); ``student`` also ``encoder`` (2 B, Nq, C), ``restored`` and ``image``.
+    """
+    completed = cross_attention(student["encoder"], student["decoder"], weights, heads)
+    target = cross_attention(student["encoder"], teacher["decoder"], weights, heads)
+    other = torch.cat(teacher["whole"].chunk(2)[::-1])
+    loss = cross_entropy(student["whole"], other, centers[0], temperature)
+    loss = loss + cross_entropy(completed, target, centers[1], temperature)
+    loss = loss + (student["image"] - student["restored"]).square().mean()
+    means = teacher["whole"].mean(0), target.detach().mean((0, 1))
+    return loss, tuple(0.9 * center + 0.1 * mean for center, mean in zip(centers, means, strict=True))
+
+
 def hidden_cells(random: np.random.RandomState, cells: int = 4, ratio: float = 0.75) -> np.ndarray:
     """The release's mask, (cells, cells), 1 where hidden: the same along the third axis."""
     mask = np.zeros(cells * cells, dtype=int)
