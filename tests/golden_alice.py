@@ -6,6 +6,7 @@ from math import prod
 
 import pytest
 import torch
+import torch.nn.functional as F
 from golden import DATA
 from torch import Tensor
 
@@ -26,6 +27,16 @@ def cos(shape: tuple[int, ...], amplitude: float, frequency: float, phase: float
     """The same with a cosine."""
     n = torch.arange(prod(shape), dtype=torch.float64)
     return (amplitude * torch.cos(frequency * n + phase)).view(shape)
+
+
+def matching_maps(golden: dict) -> list[tuple[Tensor, ...]]:
+    """Of ``sam_match``: fine and coarse map (C, z, y, x) of the volume with the points, and of the searched one."""
+    maps = []
+    for name, phase in (("query", 0.0), ("key", 0.7)):
+        fine, coarse = (tuple(golden[name]["shapes"][of]) for of in ("fine", "coarse"))
+        waves = sin(fine, 1, 0.013, phase) + cos(fine, 0.5, 1.7, phase), sin(coarse, 1, 0.9, 2 * phase)
+        maps.append(tuple(F.normalize(one[0], dim=0) for one in waves))
+    return maps
 
 
 def assert_summary(actual: Tensor, expected: dict, rel: float = 1e-9) -> None:

@@ -129,7 +129,7 @@ def test_an_empty_scan_stops_the_run_or_is_left_out(bundle, scans, write_nifti, 
     run(**files, dataset_dir=str(folder / "others"), skip_bad="true")
     assert "Left out" in caplog.text
     names = {path.name for path in (bundle / "output" / "inference").iterdir()}
-    assert names == {"points.csv", "same_points.csv", "turned_points.csv"}
+    assert names == {"points.csv", "same_points.csv", "turned_points.csv", "matches.png"}
 
 
 @LANDMARKS
@@ -146,7 +146,7 @@ def test_evaluation_beside_the_baselines(bundle):
     flow = workflow(EVALUATE, "train", **EIGHT, templates=2)
     flow.run()
     folder = bundle / "output" / "test"
-    assert {file.name for file in folder.iterdir()} == {"landmarks.csv", "landmarks.md", "landmarks.png"}
+    assert {file.name for file in folder.iterdir()} == {"landmarks.csv", "landmarks.md", "landmarks.png", "matches.png"}
     with (folder / "landmarks.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     methods = {row["method"] for row in rows}

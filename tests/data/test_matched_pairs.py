@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from golden_alice import section
 from monai.transforms import Compose, Lambda
 
 from ssl3d.data.matched_pairs import NAMED, Match, MatchedPairDataset, crop, foreground_point
@@ -100,6 +102,19 @@ def test_crops_that_leave_the_volume_are_zeros_and_not_valid():
     assert cut.shape == (1, 4, 4, 4) and cut[0, 2, 2, 2] == volume(0)[0, 0, 9, 7]
     assert (cut[:, :2] == 0).all() and (cut[:, :, 3:] == 0).all() and (cut[:, 2:, :3] > 0).all()
     assert torch.equal(crop(volume(0), (-50, 99, 7), (4, 4, 4)), cut)
+
+
+def test_golden_crops():
+    """One of the points lies a voxel beyond the volume, where the release crops and ours moves the point in: a layer of
+    zeros at the far ends makes it a voxel of the volume, and changes nothing else.
+    """
+    golden = section("alice", "crop")
+    whole = F.pad(torch.arange(10.0 * 12 * 9).view(1, 10, 12, 9), [0, 1] * 3)
+    for expected in golden["cases"]:
+        cut = crop(whole, expected["point"], golden["roi"])
+        assert list(cut[None].shape) == expected["shape"] and cut.sum() == expected["sum"], expected["point"]
+        assert cut.count_nonzero() == expected["nonzero"]
+        assert cut[0, 0, 0].tolist() == expected["first"] and cut[0, -1, -1].tolist() == expected["corner"]
 
 
 def test_points_lie_in_what_is_real_and_bright():

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from golden_alice import section
 from ignite.engine import Engine
 from torch import nn
 
@@ -34,6 +35,16 @@ def test_momentum_is_half_a_cosine_of_the_iteration():
     assert update.momentum(26) == pytest.approx(1 - 0.1 * (1 + math.cos(math.pi / 4)) / 2)
     assert all(0 <= update.momentum(i) <= 1 for i in range(1, 200))
     assert TeacherUpdate(Pair()).momentum(1) == TeacherUpdate(Pair()).momentum(10**6) == 0.999
+
+
+def test_golden_momentum_of_alice():
+    """The release stops one step before its end: its 40 steps are the first of our 41. It takes its learning rates from
+    the same schedule, the list with a warm-up; ours are the schedulers' of torch and MONAI.
+    """
+    expected = section("alice", "cosine_scheduler")["args (base 0.996, final 1, epochs 10, 4, no warmup)"]
+    update = TeacherUpdate(Pair(), start=0.996, end=1.0, iterations=len(expected) + 1)
+    momenta = [update.momentum(iteration) for iteration in range(1, len(expected) + 1)]
+    assert momenta == pytest.approx(expected, rel=1e-12)
 
 
 def test_once_after_each_iteration_and_a_resumed_run_goes_on():

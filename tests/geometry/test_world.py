@@ -40,6 +40,8 @@ def test_a_linear_image_is_read_exactly_between_its_voxels():
     volume = torch.einsum("i,idhw->dhw", SLOPE, points_of(grid=torch.eye(4)))[None]
     positions = torch.tensor([[0.0, 4.75, 2.5], [0.25, 6.0, 1.1], [4.0, 0.0, 3.3]], dtype=torch.float64)
     torch.testing.assert_close(sample_at(volume, positions)[0], SLOPE @ positions)
+    quick = sample_at(volume.float(), positions, exact=False)
+    torch.testing.assert_close(quick[0], (SLOPE @ positions).float(), rtol=1e-5, atol=1e-4)
     assert sample_at(volume, torch.tensor([[-1.0], [0.0], [0.0]]).double()).item() == 0, "zeros outside"
 
 

@@ -3,8 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from golden_alice import matching_maps, section
+from reference import alice as plain
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ssl3d.methods.matching import EmbeddedScan, embed_scan, match_points
+from ssl3d.networks import AnatomicalEmbeddingNet, UNet3d
+from ssl3d.networks.anatomical_embedding import Embeddings
 
 SIZE = (24, 20, 16)
 AFFINE = torch.tensor([[1.5, 0, 0, -30], [0, 2.0, 0, 5], [0, 0, 2.5, 100], [0, 0, 0, 1]], dtype=torch.float64)
@@ -26,6 +31,22 @@ def inner_points(count=20, seed=0):
     unit = torch.rand(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     voxels = 2 + unit * (torch.tensor(SIZE) - 5)
     return voxels @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+
+
+def test_golden():
+    """In the middle of a cell the released cell wins with the released score. The release then rounds to voxels."""
+    golden = section("alice", "sam_match")
+    network, scans = AnatomicalEmbeddingNet(UNet3d()), []
+    for fine, coarse in matching_maps(golden):
+        network.embed = lambda _, fine=fine, coarse=coarse: Embeddings(fine[None].float(), coarse[None].float())
+        scans.append(embed_scan(network, torch.rand(1, *(2 * side for side in fine.shape[1:])), torch.eye(4)))
+    ratios, shape = [golden[of]["norm_ratio_xyz"] for of in ("query", "key")], golden["key"]["im_shape"]
+    cells = [plain.released_cell(point, ratios[0]) for point in golden["query_points_xyz"]]
+    matches = match_points(scans[0], 2.0 * torch.tensor(cells) + 0.5, scans[1])
+    assert matches.scores.tolist() == pytest.approx(golden["scores"], abs=1e-6)
+    for voxel, expected in zip(matches.voxels, golden["matched_xyz"], strict=True):
+        cell = tuple(((voxel - 0.5) / 2).round().int().tolist())
+        assert plain.released_voxel(cell, ratios[1], shape) == expected
 
 
 def test_a_point_is_found_in_its_own_scan_with_score_1():
@@ -52,6 +73,23 @@ def test_between_cells_it_is_closer_than_the_best_cell():
     nearest = cells @ AFFINE[:3, :3].T + AFFINE[:3, 3]
     errors = [(places - inner_points(60)).norm(dim=1).mean() for places in (matches.points, nearest)]
     assert errors[0] < 0.2 * errors[1]
+
+
+def test_an_embedding_is_not_converted_to_read_one_point():
+    """In float64 the copy takes five times as long as the search."""
+    scan, largest = place_scan(), [0]
+    scan = scan._replace(embedding=scan.embedding.float())
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.dtype == torch.float64:
+                largest[0] = max(largest[0], result.numel())
+            return result
+
+    with Watch():
+        match_points(scan, inner_points(2), scan)
+    assert 0 < largest[0] < scan.embedding.numel() / 100
 
 
 def test_matches_stay_inside_and_points_at_the_faces_are_found():

@@ -5,6 +5,7 @@ from .class_table import ClassTable
 from .dense_features import Restored, SaveFeaturesd
 from .found_points import FindPointsd, FoundPoints
 from .landmark_report import LandmarkReport, ScoreLandmarksd, case_templates
+from .match_picture import MatchPictures
 from .points import read_points, write_points
 from .preview import Preview
 from .registration import ScoreRegistrationd
@@ -23,6 +24,7 @@ __all__ = [
     "FindPointsd",
     "FoundPoints",
     "LandmarkReport",
+    "MatchPictures",
     "Preview",
     "RegistrationPictures",
     "RegistrationReport",

@@ -35,7 +35,7 @@ def world_slabs(size: Sequence[int], affine: Tensor, planes: int = 16) -> Iterat
         yield part, apply_affine(affine, torch.stack(torch.meshgrid(depth[part], *others, indexing="ij")))
 
 
-def sample_at(volume: Tensor, positions: Tensor, mode: str = "bilinear") -> Tensor:
+def sample_at(volume: Tensor, positions: Tensor, mode: str = "bilinear", exact: bool = True) -> Tensor:
     """Read a volume at any positions; zeros outside.
 
     Args:
@@ -43,6 +43,8 @@ def sample_at(volume: Tensor, positions: Tensor, mode: str = "bilinear") -> Tens
         positions: (3, ...), voxels of ``volume``.
         mode: ``bilinear`` (trilinear), or ``nearest``, where halves go up along every axis. (Torch rounds halves to
             even numbers, which doubles every other voxel where two grids are half a voxel apart.)
+        exact: sample in float64. Without it a float32 volume is read up to 1e-5 voxels off, and is not converted as a
+            whole, which for few positions costs far more than reading them.
 
     Returns:
         (C, ...), in the dtype of ``volume``.
@@ -57,7 +59,7 @@ def sample_at(volume: Tensor, positions: Tensor, mode: str = "bilinear") -> Tens
         )
     if mode == "nearest":
         positions = torch.floor(positions + 0.5 + 1e-6)  # a bit more than half: rounding errors must not decide
-    sampled = sample(volume[None], positions.reshape(1, 3, -1, 1, 1), mode)  # (1, C, N, 1, 1)
+    sampled = sample(volume[None], positions.reshape(1, 3, -1, 1, 1), mode, exact)  # (1, C, N, 1, 1)
     return sampled.view(len(volume), *positions.shape[1:])
 
 

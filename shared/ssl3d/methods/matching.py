@@ -115,7 +115,7 @@ def _vectors_at(embedding: Tensor, voxels: Tensor) -> Tensor:
     """(2E, N): both unit vectors at voxels (3, N), between the cells."""
     last = torch.tensor(embedding.shape[1:], dtype=torch.float64)[:, None] - 1
     cells = torch.minimum(((voxels - (STRIDE - 1) / 2) / STRIDE).clamp(min=0), last)
-    vectors = sample_at(embedding, cells.to(embedding.device))  # (2E, N)
+    vectors = sample_at(embedding, cells.to(embedding.device), exact=False)  # (2E, N)
     return torch.cat([F.normalize(half, dim=0) for half in vectors.chunk(2)])
 
 
