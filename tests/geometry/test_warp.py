@@ -207,3 +207,9 @@ def test_wrong_mode_and_type_are_refused():
         warp_flow(torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 3, 2, 2, 2), mode="cubic")
     with pytest.raises(ValueError, match="int64"):
         warp_flow(torch.zeros(1, 1, 2, 2, 2, dtype=torch.int64), torch.zeros(1, 3, 2, 2, 2))
+
+
+def test_a_diverged_matrix_gives_no_numbers_and_no_error():
+    matrix = torch.full((1, 3, 4), torch.nan)
+    warped = warp_affine(torch.rand(1, 1, 4, 5, 6), matrix, exact=False)
+    assert warped.shape == (1, 1, 4, 5, 6) and not (warped > 0).any()

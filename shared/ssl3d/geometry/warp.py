@@ -40,7 +40,7 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear", exact: bo
         return sample(image, _transform(matrix, grid[None]), mode)
     if not torch.jit.is_scripting():
         _check_mode(mode, image)
-        if _faster_by_index(image, mode):
+        if _faster_by_index(image, mode) and matrix.isfinite().all():  # without numbers there is no index
             return _sample_by_index(image, matrix)
     # Torch's frame is about the centre too, in halves of the size.
     half = torch.tensor(image.shape[2:], dtype=torch.float64, device=image.device) / 2
