@@ -90,6 +90,25 @@ def test_affine_flow_warps_as_the_matrix_does(mode, dtype):
     torch.testing.assert_close(warp_flow(image, flow, mode=mode), warp_affine(image, matrix, mode), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("size", SIZES)
+def test_an_inexact_warp_is_beside_the_exact_one_by_rounding(size, channels):
+    """A map of its own for each item, one of them far out of the volume; few channels are read by index."""
+    matrix = matrix_of((0.2, -0.1, 0.3), (0.9, 1.1, 1.2), (0.5, -1, 0.25), (0.1,) * 6).repeat(3, 1, 1)
+    matrix[1] = matrix_of(scale=(-1.47, 0.73, 1.03), translation=(0.31, 0.07, -1.9))[0]
+    matrix[2, :, 3] = torch.tensor([99.0, -99, 99])
+    results = []
+    for exact in (False, True):
+        image = random(3, channels, *size, dtype=torch.float32).requires_grad_()
+        moving = matrix.clone().requires_grad_()
+        warped = warp_affine(image, moving, exact=exact)
+        (warped * random(*warped.shape, seed=1, dtype=torch.float32)).sum().backward()
+        results.append((warped.detach(), image.grad, moving.grad))
+    for inexact, expected in zip(*results, strict=True):
+        torch.testing.assert_close(inexact, expected, rtol=1e-3, atol=5e-5)
+    assert results[0][0].dtype == torch.float32 and not results[0][0][2].any() and results[0][0][0].any()
+
+
 def test_affine_flow_of_the_identity_is_the_field_itself():
     flow = smooth_flow(6)
     torch.testing.assert_close(affine_flow(matrix_of(), (6, 6, 6), flow), flow)
@@ -188,3 +207,9 @@ def test_wrong_mode_and_type_are_refused():
         warp_flow(torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 3, 2, 2, 2), mode="cubic")
     with pytest.raises(ValueError, match="int64"):
         warp_flow(torch.zeros(1, 1, 2, 2, 2, dtype=torch.int64), torch.zeros(1, 3, 2, 2, 2))
+
+
+def test_a_diverged_matrix_gives_no_numbers_and_no_error():
+    matrix = torch.full((1, 3, 4), torch.nan)
+    warped = warp_affine(torch.rand(1, 1, 4, 5, 6), matrix, exact=False)
+    assert warped.shape == (1, 1, 4, 5, 6) and not (warped > 0).any()

@@ -8,7 +8,7 @@ from torch import Tensor
 from .masked_mean import at_least_float32
 from .token_pairs import token_mask
 
-# Mass of what must not count. Its logarithm is finite in float32, and beside any token it is below rounding in float64.
+# Mass of what must not count: finite in float32, and beside any token below rounding in float64.
 NOTHING = 1e-30
 
 
@@ -20,11 +20,14 @@ def log_optimal_transport(
     query_valid: Tensor | None = None,
     key_valid: Tensor | None = None,
 ) -> Tensor:
-    """Log of the transport plan of tokens and dustbins after Sinkhorn iterations in the log domain, rows first.
+    """Log of the transport plan of tokens and dustbins after Sinkhorn iterations, rows first.
 
     The scores get a further row and column of the value ``dustbin``. Each token brings mass 1, the dustbin of the rows
     N and that of the columns M, so that it may take up all tokens of the other side. Each token row and column of
     ``exp`` of the plan sums to 1 (the rows up to convergence, which 20 iterations reach in float64 for cosines).
+
+    Scores that lie close enough together for their exponentials are exponentiated once, others in each iteration: the
+    same numbers in three times the time.
 
     Args:
         scores: shape ``(B, M, N)``, similarities divided by the temperature (the entropic regularisation).
@@ -48,7 +51,7 @@ def log_optimal_transport(
         >>> plan.shape, plan[0, :2].sum(dim=1)
         (torch.Size([1, 3, 4]), tensor([1., 1.]))
     """
-    from ot.batch import bregman_log_projection_batch
+    from ot.batch import bregman_log_projection_batch, bregman_projection_batch
 
     if scores.ndim != 3 or 0 in scores.shape or not scores.is_floating_point():
         raise ValueError(
@@ -67,23 +70,27 @@ def log_optimal_transport(
     bin_score = torch.as_tensor(dustbin).to(scores)
     scores = torch.cat([scores, bin_score.expand(batch, queries, 1)], dim=2)
     scores = torch.cat([scores, bin_score.expand(batch, 1, keys + 1)], dim=1)  # (B, M + 1, N + 1)
-    # Far below all others, so that they are out of the first iteration too, where their mass has not told yet.
+    lowest, highest = scores.detach().aminmax()
+    # So far below all others that they are out of the first iteration too, where their mass has not told yet.
     present = rows.new_ones(batch, 1)  # the dustbins
     absent = ~(torch.cat([rows, present], dim=1)[:, :, None] & torch.cat([columns, present], dim=1)[:, None, :])
-    scores = scores.masked_fill(absent, scores.detach().amin() + 4 * math.log(NOTHING))
+    limits = torch.finfo(scores.dtype)
+    scores = scores.masked_fill(absent, lowest + 2 * math.log(limits.eps))
     m, n = rows.sum(dim=1, keepdim=True), columns.sum(dim=1, keepdim=True)  # (B, 1)
     total = (m + n).clamp(min=1).to(scores)
     row_mass = torch.cat([rows, n], dim=1) / total  # (B, M + 1)
     column_mass = torch.cat([columns, m], dim=1) / total  # (B, N + 1)
-    result = bregman_log_projection_batch(
-        scores,
-        row_mass.clamp(min=NOTHING),
-        column_mass.clamp(min=NOTHING),
-        max_iter=num_iterations,
-        tol=0,  # no early stop
-        grad="autodiff",  # the default gives no gradient, "last_step" a wrong one for losses on the plan
-    )
-    return result["log_T"] + total.log()[:, :, None]
+    masses = row_mass.clamp(min=NOTHING), column_mass.clamp(min=NOTHING)
+    # "autodiff": the default gives no gradient, "last_step" a wrong one for losses on the plan. Never stop early.
+    settings = {"max_iter": num_iterations, "tol": 0, "grad": "autodiff"}
+    if highest - lowest < math.log(limits.max) / 2:  # the scalings and, for the gradient, their squares are finite
+        scores = scores - (highest + lowest) / 2
+        with scores.device:  # where POT makes its first scalings
+            rows_by, columns_by = bregman_projection_batch(scores.exp(), *masses, **settings)["potentials"]
+        log_plan = scores + rows_by.log()[:, :, None] + columns_by.log()[:, None, :]
+    else:
+        log_plan = bregman_log_projection_batch(scores, *masses, **settings)["log_T"]
+    return log_plan + total.log()[:, :, None]
 
 
 def check_transport(dustbin: float, num_iterations: int, temperature: float) -> None:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -11,6 +12,13 @@ from torch import Tensor
 from ..data import draw_seed
 
 Draws = Sequence[int] | Tensor
+
+
+class _Zeros(np.random.SeedSequence):
+    """Seeds a generator that is seeded anew at once: a seed from the system would take most of the time of a state."""
+
+    def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
+        return np.zeros(n_words, dtype)
 
 
 def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.RandomState]:
@@ -33,7 +41,10 @@ def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.Rando
         numbers = []
     if not numbers or min(numbers) < 0:
         raise ValueError(f"draws must be integers from 0, one for each item of the batch, got {draws}.")
-    return [np.random.RandomState([draw_seed(seed, number), crc32(purpose.encode())]) for number in numbers]
+    states = [np.random.RandomState(np.random.MT19937(_Zeros(0))) for _ in numbers]
+    for state, number in zip(states, numbers, strict=True):
+        state.seed([draw_seed(seed, number), crc32(purpose.encode())])
+    return states
 
 
 def permutations(seed: int, draws: Draws, purpose: str) -> list[Callable[[int], Tensor]]:
