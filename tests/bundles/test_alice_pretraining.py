@@ -138,7 +138,11 @@ def test_settings_for_mr_train_and_are_those_of_its_inference(bundle):
     assert flow.check_properties() == []
     flow.run()
     passport = read(bundle / "output" / "demo" / "model.json")
-    assert passport.intensity == {"kind": "percentiles", "lower": 1, "upper": 99} and passport.spacing == [1.0, 1.0, 1.0]
+    assert passport.intensity == {"kind": "percentiles", "lower": 1, "upper": 99} and passport.spacing == [
+        1.0,
+        1.0,
+        1.0,
+    ]
     inference = workflow([INFERENCE, "configs/inference_mr.json"], "inference").parser
     assert flow.parser.get("train#deterministic#3") == inference.get("preprocessing#transforms#3")
     assert flow.parser.get("pixdim") == inference.get("pixdim")

@@ -54,7 +54,10 @@ def test_configs_are_formatted(bundle):
 
 def test_weights_and_passport_belong_together(bundle):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    for file in (bundle / "models" / name for name in ["model.pt"] + ["pretraining.pth"] * pretrains(bundle)):
+    files = sorted((bundle / "models").glob("*.pt*"))
+    assert {"model.pt", *["pretraining.pth"] * pretrains(bundle)} <= {file.name for file in files}
+    assert metadata["passports"].keys() == {file.name for file in files}
+    for file in files:
         found = passport.read(passport.beside(file))
         assert hashlib.sha256(file.read_bytes()).hexdigest() == found.sha256
         assert metadata["passports"][file.name] == json.loads(passport.beside(file).read_text())

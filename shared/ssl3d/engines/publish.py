@@ -171,6 +171,11 @@ def _joined(corpora: list[dict]) -> list[dict]:
 
 def _command() -> str:
     """The command line of this process, with the folder of real data under its variable's name."""
-    command = shlex.join(["python", *sys.orig_argv[1:]])
+    command = " ".join(_quoted(word) for word in ["python", *sys.orig_argv[1:]])
     data = os.environ.get("SSL3D_DATA")
     return command.replace(data, "$SSL3D_DATA") if data else command
+
+
+def _quoted(word: str) -> str:
+    """``word`` for a shell; a list of configs, which holds single quotes, in double ones."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)

@@ -36,6 +36,8 @@ CONTENT = (
     "models/pretraining.json",
     "models/matcher.pth",  # of another bundle's network, which finds the pairs to learn from
     "models/matcher.json",
+    "models/hippocampus.pth",  # of the same method, from other scans
+    "models/hippocampus.json",
     "scripts/**/*.py",
 )
 BY_PRODUCTS = ("configs/monailabel_train.json",)
@@ -116,11 +118,10 @@ def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:
     metadata = json.loads((target / "configs" / "metadata.json").read_text(encoding="utf-8"))
     if metadata["version"] not in metadata["changelog"]:
         raise ValueError(f"{bundle.name}: version {metadata['version']} has no entry in the changelog of its metadata.")
-    for name in ("model.pt", "pretraining.pth", "matcher.pth"):
-        file = target / "models" / name
+    for file in sorted((target / "models").glob("*.pt*")):
         found = weights.passport_of(file)
-        if file.is_file() and (found is None or found.sha256 != digest(file)):
-            raise ValueError(f"{bundle.name}: models/{name} is not the file that its passport describes.")
+        if found is None or found.sha256 != digest(file):
+            raise ValueError(f"{bundle.name}: models/{file.name} is not the file that its passport describes.")
 
     vendored = runtime_files(PACKAGE)
     for module in vendored:
