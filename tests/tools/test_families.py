@@ -61,9 +61,11 @@ def test_ours_have_not_drifted(sync):
 def own_ids() -> Iterator[tuple[list[str], str, list[str]]]:
     """Bundles, a config, and the ids that may differ in it."""
     for family in FAMILIES.values():
+        own_of = family.get("own_of", {})
         for config, own in family["own"].items():
-            yield [family["reference"], *family["others"]], config, own
-        for bundle, configs in family.get("own_of", {}).items():
+            having = [name for name in family["others"] if own_of.get(name, {}).get(config, own) is not None]
+            yield [family["reference"], *having], config, own
+        for bundle, configs in own_of.items():
             for config, own in configs.items():
                 if own is not None:  # the bundle has no such config
                     yield [family["reference"], bundle], config, own
