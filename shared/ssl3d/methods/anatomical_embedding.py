@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..losses import AnatomicalEmbeddingLoss
-from ..networks import AnatomicalEmbeddingNet
+from ..networks import AnatomicalEmbeddingNet, on_fine_grid
 from ..transforms.sampling import permutations
 
 PROBES = 64  # voxels of a volume whose match is measured
@@ -74,8 +74,7 @@ class AnatomicalEmbedding(nn.Module):
 def match_error(fine: Tensor, coarse: Tensor, coordinates: Tensor, valid: Tensor) -> Tensor:
     """Median distance in mm from the best match to the true place of some voxels; shapes as in the loss."""
     volumes, size = len(fine), (fine.shape[3], fine.shape[4], fine.shape[5])
-    coarse = F.interpolate(coarse.flatten(0, 1), size, mode="trilinear", align_corners=False)
-    vectors = torch.cat([fine, F.normalize(coarse, dim=1).unflatten(0, (volumes, 2))], dim=2).flatten(3)
+    vectors = on_fine_grid(fine.flatten(0, 1), coarse.flatten(0, 1)).unflatten(0, (volumes, 2)).flatten(3)
     places = F.interpolate(coordinates.flatten(0, 1), size, mode="trilinear", align_corners=False)
     places = places.unflatten(0, (volumes, 2)).flatten(3)  # (V, 2, 3, n)
     real = (F.adaptive_avg_pool3d(valid.flatten(0, 1), size) == 1).unflatten(0, (volumes, 2)).flatten(2)  # (V, 2, n)

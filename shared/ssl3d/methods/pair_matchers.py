@@ -12,7 +12,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 
@@ -20,7 +19,7 @@ from ..data.content import replacing
 from ..data.folders import cache_dir as cache_folder
 from ..data.matched_pairs import Match, crop, foreground_point
 from ..geometry.world import apply_affine, sample_at
-from ..networks import AnatomicalEmbeddingNet, Embeddings, RegistrationNet
+from ..networks import AnatomicalEmbeddingNet, Embeddings, RegistrationNet, on_fine_grid
 from ..weights import load as load_weights
 from ..weights import passport_of
 from .matching import EmbeddedScan, match_points
@@ -100,8 +99,7 @@ class EmbeddingMatcher:
             return self.kept[key]
         file = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.npz"
         fine, coarse = self._read(file) or self._compute(image, file)
-        coarse = F.interpolate(coarse[None], fine.shape[1:], mode="trilinear", align_corners=False)[0]
-        both = torch.cat([fine, F.normalize(coarse, dim=0)])
+        both = on_fine_grid(fine[None], coarse[None])[0]
         depth, height, width = image.shape[1:]
         cells = both[:, : (depth + 1) // 2, : (height + 1) // 2, : (width + 1) // 2].contiguous()
         self.kept[key] = EmbeddedScan(cells, (depth, height, width), torch.eye(4, dtype=torch.float64))

@@ -1,6 +1,6 @@
 """Backbones and the networks built on them."""
 
-from .anatomical_embedding import AnatomicalEmbeddingNet, Embeddings
+from .anatomical_embedding import AnatomicalEmbeddingNet, Embeddings, on_fine_grid
 from .cross_attention import CrossAttentionAlignment
 from .dense_features import DenseFeatureNet
 from .features import Features
@@ -29,4 +29,5 @@ __all__ = [
     "TokenHead",
     "TokenNet",
     "UNet3d",
+    "on_fine_grid",
 ]

@@ -84,7 +84,12 @@ class AnatomicalEmbeddingNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Both vectors of each fine cell, (B, 2 E, ⌈D/2⌉, ⌈H/2⌉, ⌈W/2⌉): fine, then coarse, interpolated to norm 1."""
         fine, coarse = self.embed(image)
-        coarse = F.interpolate(coarse, size=fine.shape[2:], mode="trilinear", align_corners=False)
-        both = torch.cat([fine, F.normalize(coarse, dim=1)], dim=1)
+        both = on_fine_grid(fine, coarse)
         depth, height, width = (image.shape[2] + 1) // 2, (image.shape[3] + 1) // 2, (image.shape[4] + 1) // 2
         return both[:, :, :depth, :height, :width]
+
+
+def on_fine_grid(fine: Tensor, coarse: Tensor) -> Tensor:
+    """(B, 2 E, D, H, W): unit vectors ``fine`` (B, E, D, H, W), then ``coarse`` (B, E, d, h, w) between its cells."""
+    coarse = F.interpolate(coarse, size=fine.shape[2:], mode="trilinear", align_corners=False)
+    return torch.cat([fine, F.normalize(coarse, dim=1)], dim=1)
