@@ -186,14 +186,14 @@ def _sample_by_index(image: Tensor, matrix: Tensor) -> Tensor:
     index = index.flatten()
     row, plane = padded.shape[4], padded.shape[3] * padded.shape[4]
 
-    def read(values: Tensor, offset: int, axis: int) -> Tensor:
-        """Values beside each point, interpolated along ``axis`` and those behind it."""
+    def read(values: Tensor, axis: int) -> Tensor:
+        """Values at each point, interpolated along ``axis`` and those behind it."""
         if axis == 3:
-            return values.index_select(0, index + offset).view_as(weights[0])
-        step = (plane, row, 1)[axis]
-        return torch.lerp(read(values, offset, axis + 1), read(values, offset + step, axis + 1), weights[axis])
+            return values.index_select(0, index).view_as(weights[0])
+        beyond = values[(plane, row, 1)[axis] :]  # the same index reads the next voxel
+        return torch.lerp(read(values, axis + 1), read(beyond, axis + 1), weights[axis])
 
-    return torch.stack([read(padded[:, channel].flatten(), 0, 0) for channel in range(image.shape[1])], dim=1)
+    return torch.stack([read(padded[:, channel].flatten(), 0) for channel in range(image.shape[1])], dim=1)
 
 
 def _affine_points(matrix: Tensor, size: List[int]) -> List[Tensor]:
