@@ -9,6 +9,7 @@ from golden_alice import assert_summary, section, sin
 from reference import anatomical_embedding as plain
 
 from ssl3d.losses import AnatomicalEmbeddingLoss
+from ssl3d.losses.embedding_tokens import hardest, highest
 
 FIRST = {"permutation": torch.arange}
 SMALL = {
@@ -297,6 +298,40 @@ def test_similar_places_cost_less_than_mixed_ones():
     loss = AnatomicalEmbeddingLoss(**FIRST)
     straight = loss(fine, **rest)["fine"]
     assert straight < loss(torch.cat([fine[:, :1], mixed[:, 1:]], dim=1), **rest)["fine"] - 0.1
+
+
+@pytest.mark.parametrize(("moved", "expected"), [(0, 0.0), (1, 4.0)])
+def test_match_error_is_the_distance_to_the_true_place(moved, expected):
+    """Vectors that differ from cell to cell, in the second view moved by one cell of 4 mm, around the volume."""
+    fine = torch.eye(64).view(64, 4, 4, 4)
+    coordinates = grid((8, 8, 8), (2.0, 2.0, 2.0)).float().expand(1, 2, 3, 8, 8, 8)
+    loss = AnatomicalEmbeddingLoss()
+    assert loss.match_error is None
+    views = torch.stack([fine, fine.roll(moved, 1)])[None]
+    loss(views, torch.zeros(1, 2, 64, 2, 2, 2), coordinates, torch.ones(1, 2, 1, 8, 8, 8))
+    assert loss.match_error.item() == pytest.approx(expected)
+
+
+def test_match_error_is_nan_where_no_views_overlap():
+    loss = AnatomicalEmbeddingLoss()
+    loss(**case(shift=(0.0, 900.0, 0.0)))
+    assert loss.match_error.isnan()
+
+
+@pytest.mark.parametrize(("n", "count"), [(100, 3), (101, 3), (97, 8), (40, 40), (40, 50), (7, 5), (4096, 1)])
+def test_highest_are_those_of_a_sort(n, count):
+    score = torch.randn(5, n, generator=torch.Generator().manual_seed(n))
+    score[1, 2:] = -torch.inf
+    score[2] = torch.arange(n).flip(0)  # the highest stand side by side
+    assert score.gather(1, highest(score, count)).equal(score.sort(dim=1, descending=True).values[:, :count])
+    assert all(len(row.unique()) == min(n, count) for row in highest(score, count))
+
+
+def test_hardest_has_no_more_columns_than_a_row_has_allowed():
+    score, allowed = torch.arange(100.0).expand(2, 100).clone(), torch.zeros(2, 100, dtype=torch.bool)
+    allowed[0, [5, 90]], allowed[1, 7] = True, True
+    chosen, kept = hardest(score, allowed, 10)
+    assert chosen[kept].tolist() == [90, 5, 7] and kept.tolist() == [[True, True], [True, False]]
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

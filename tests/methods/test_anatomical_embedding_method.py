@@ -1,11 +1,9 @@
 """The anatomical embedding method: parts, gradients, that it learns to find places."""
 
-import pytest
 import torch
 
 from ssl3d.losses import AnatomicalEmbeddingLoss
 from ssl3d.methods import AnatomicalEmbedding
-from ssl3d.methods.anatomical_embedding import match_error
 from ssl3d.networks import AnatomicalEmbeddingNet, UNet3d
 from ssl3d.transforms import EmbeddingViews, TwoWindows
 
@@ -49,17 +47,6 @@ def test_volumes_without_anything_valid_give_0_and_finite_gradients():
     (parts["fine"] + parts["coarse"]).backward()
     assert parts["fine"] == parts["coarse"] == 0 and parts["match_error"].isnan()
     assert all(p.grad is None or p.grad.isfinite().all() for p in method.parameters())
-
-
-def test_match_error_is_the_distance_to_the_true_place():
-    """Vectors that differ from cell to cell, in the second view moved by one cell of 4 mm."""
-    fine = torch.eye(64).view(64, 4, 4, 4)
-    axes = torch.meshgrid([2.0 * torch.arange(8)] * 3, indexing="ij")
-    coordinates = torch.stack(axes).expand(1, 2, 3, 8, 8, 8)
-    coarse, valid = torch.zeros(1, 2, 64, 2, 2, 2), torch.ones(1, 2, 1, 8, 8, 8)
-    for moved, expected in ((0, 0.0), (1, 4.0)):
-        both = torch.stack([fine, fine.roll(moved, 2)])[None]
-        assert match_error(both, coarse, coordinates, valid).item() == pytest.approx(expected)
 
 
 def test_pictures_are_volumes():

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from ssl3d.losses.token_pairs import token_pairs
 from ssl3d.methods.token_monitors import matching_accuracy, token_spread
 
 ALL = torch.ones(1, 4, dtype=torch.bool)
@@ -14,7 +15,7 @@ def test_accuracy_counts_tokens_with_a_partner():
     truth = EYE.bool()[None].clone()
     truth[0, 3, 3] = False  # token 3 has no partner
     key = EYE[[0, 2, 1, 3]][None]  # tokens 1 and 2 look like each other's partner
-    accuracy, chance = matching_accuracy(EYE[None], key, truth, ALL, ALL)
+    accuracy, chance = matching_accuracy(token_pairs(EYE[None], key, truth, ALL, ALL))
     assert accuracy.item() == pytest.approx(1 / 3) and chance.item() == pytest.approx(1 / 4)
 
 
@@ -23,10 +24,10 @@ def test_invalid_tokens_are_no_candidates():
     key = torch.stack([F.normalize(torch.tensor([1.0, 0, 0, 1]), dim=0), query[0, 0], EYE[2], EYE[3]])[None]
     few = torch.tensor([[True, False, True, True]])
     truth = EYE.bool()[None]
-    assert matching_accuracy(query, key, truth, ALL, ALL)[0] == 0.75  # token 0 wants key 1, its double
-    accuracy, chance = matching_accuracy(query, key, truth, ALL, few)
+    assert matching_accuracy(token_pairs(query, key, truth, ALL, ALL))[0] == 0.75  # token 0 wants key 1, its double
+    accuracy, chance = matching_accuracy(token_pairs(query, key, truth, ALL, few))
     assert accuracy == 1 and chance.item() == pytest.approx(1 / 3)
-    accuracy, chance = matching_accuracy(query, key, truth, ALL, ~ALL)
+    accuracy, chance = matching_accuracy(token_pairs(query, key, truth, ALL, ~ALL))
     assert accuracy == 0 and chance == 0
 
 

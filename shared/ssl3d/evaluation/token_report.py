@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .. import weights
 from ..data.content import replacing
+from ..losses.token_pairs import token_pairs
 from ..methods.s2dc import S2DC
 from ..methods.token_monitors import matching_accuracy
 from ..networks.tokens import unit_norm
@@ -97,7 +98,8 @@ class TokenReport:
             )
             tokens = [grid.flatten(2).transpose(1, 2) for grid in (maps[name], key)]  # (B, N, E)
             measured[name] = [
-                matching_accuracy(*(given[i : i + 1] for given in (*tokens, truth, *masks))) for i in range(len(truth))
+                matching_accuracy(token_pairs(*(given[i : i + 1] for given in (*tokens, truth, *masks))))
+                for i in range(len(truth))
             ]
         for item, volume in enumerate(batch["name"]):
             chance = measured["S2DC, tokens"][item][1].item()

@@ -39,6 +39,10 @@ class AnatomicalEmbeddingLoss(nn.Module):
     Tokens that are ignored or not valid are never selected, whatever their similarity. A volume with nothing to
     compare counts 0.
 
+    After a call ``match_error`` holds the median distance in mm, over the fine anchors, from the voxel of the other
+    view that looks most like the anchor, fine and coarse embedding together, to the anchor's place; nan where no views
+    overlap.
+
     Args:
         temperature: positive.
         positive_distance, ignore_distance: of fine anchors, mm.
@@ -125,6 +129,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         self.coarse_hard_negatives, self.coarse_negatives = coarse_hard_negatives, coarse_negatives
         self.global_negatives = global_negatives
         self.permutation = permutation
+        self.match_error: Tensor | None = None
 
     def forward(
         self,
@@ -155,28 +160,38 @@ class AnatomicalEmbeddingLoss(nn.Module):
         everywhere, first, step = gather_batch(coarse)
         everywhere_valid = gather_batch(coarse_valid)[0]
         parts: dict[str, list[Tensor]] = {"fine": [], "coarse": []}
+        errors: list[Tensor] = []
         for item, permute in enumerate(permutations):
             with torch.no_grad():  # it only chooses
                 guide = upsampled(coarse[item], coarse_valid[item], fine.shape[3:])
                 guide = volume_tokens(guide, fine_points[item], fine_valid[item]).features
             tokens = volume_tokens(fine[item], fine_points[item], fine_valid[item])
-            parts["fine"].append(self._fine(tokens, guide, permute))
+            loss, error = self._fine(tokens, guide, permute)
+            parts["fine"].append(loss)
+            errors.append(error)
             others = torch.arange(len(everywhere), device=coarse.device) != first + step * item
             elsewhere = everywhere[others].flatten(3).transpose(2, 3)[everywhere_valid[others]]  # (m, E)
             tokens = volume_tokens(coarse[item], coarse_points[item], coarse_valid[item])
             parts["coarse"].append(self._coarse(tokens, elsewhere, permute))
+        found = torch.cat(errors)
+        self.match_error = found.median() if len(found) else found.new_tensor(torch.nan)
         return {name: torch.stack(losses).mean() for name, losses in parts.items()}
 
-    def _fine(self, tokens: Tokens, guide: Tensor, permute: Permutation) -> Tensor:
-        """The fine loss of a volume; ``guide`` (n, E) are its coarse vectors at the fine tokens."""
-        device, contrasts = tokens.view.device, []
+    def _fine(self, tokens: Tokens, guide: Tensor, permute: Permutation) -> tuple[Tensor, Tensor]:
+        """The fine loss of a volume, and how far from each anchor its best match lies (A), mm.
+
+        ``guide`` (n, E) are the volume's coarse vectors at the fine tokens.
+        """
+        device, contrasts, errors = tokens.view.device, [], []
         with torch.no_grad():
             none = tokens.view[:0]
             both = torch.cat([tokens.features, guide], dim=1)  # (n, 2E)
             for view in (0, 1):
                 anchors, positives = self._anchors(tokens, view, permute)
+                score = both[anchors] @ both.T  # (A, n)
+                errors.append(self._errors(tokens, anchors, score, 1 - view))
                 allowed = distances(tokens.points[anchors], tokens.points) >= self.ignore_distance  # (A, n)
-                hard, allowed = hardest(both[anchors] @ both.T, allowed, self.hard_negatives)
+                hard, allowed = hardest(score, allowed, self.hard_negatives)
                 some = subset(hard.shape[1], self.negatives, permute, device)
                 contrasts.append(Contrast(anchors, positives, hard[:, some], allowed[:, some], none))
             if not any(len(contrast.anchors) for contrast in contrasts):
@@ -186,7 +201,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
                 score = tokens.features[anchors] @ tokens.features.T
                 hard, allowed = hardest(score, allowed & (tokens.view == 0), self.negatives)
                 contrasts = [Contrast(anchors, anchors, hard, allowed, none)]
-        return cross_entropy(tokens.features, contrasts, tokens.features, self.temperature)
+        return cross_entropy(tokens.features, contrasts, tokens.features, self.temperature), torch.cat(errors)
 
     def _anchors(self, tokens: Tokens, view: int, permute: Permutation) -> tuple[Tensor, Tensor]:
         """Anchors of one view where the two overlap, and the nearest tokens of the other."""
@@ -206,6 +221,14 @@ class AnatomicalEmbeddingLoss(nn.Module):
         own, positives = own[close], other[index[close]]
         some = subset(len(own), self.anchors, permute, own.device)
         return own[some], positives[some]
+
+    def _errors(self, tokens: Tokens, anchors: Tensor, score: Tensor, view: int) -> Tensor:
+        """Distance (A) from each anchor to the token of ``view`` with the highest score (A, n)."""
+        if not len(anchors):
+            return score.new_zeros(0)
+        candidates = tokens.of_view(view)  # in one piece
+        best = score[:, candidates[0] : candidates[-1] + 1].argmax(dim=1) + candidates[0]
+        return (tokens.points[anchors] - tokens.points[best]).norm(dim=1)
 
     def _coarse(self, tokens: Tokens, elsewhere: Tensor, permute: Permutation) -> Tensor:
         """The coarse loss of a volume; ``elsewhere`` (m, E) are the coarse tokens of the others."""

@@ -74,7 +74,10 @@ class PatchMatchingLoss(nn.Module):
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
         """
-        pairs = token_pairs(query, key, correspondence, query_valid, key_valid)
+        return self.of(token_pairs(query, key, correspondence, query_valid, key_valid))
+
+    def of(self, pairs: TokenPairs) -> Tensor:
+        """The loss of pairs, which several losses of the same tokens may share."""
         confidence = self.confidence(pairs)
         positive, negative = matching_entropy(confidence, pairs.positive, pairs.negative)
         self.parts = {"positive": positive.detach(), "negative": negative.detach()}

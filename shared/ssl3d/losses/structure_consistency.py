@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .patch_matching import BOUND
-from .token_pairs import pair_mean, token_pairs
+from .token_pairs import TokenPairs, pair_mean, token_pairs
 
 SMALLEST_STD = 1e-12
 
@@ -53,11 +53,14 @@ class StructureConsistencyLoss(nn.Module):
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
         """
-        pairs = token_pairs(query, key, correspondence, query_valid, key_valid)
-        if query.shape[1] != key.shape[1]:
+        if query.ndim == key.ndim == 3 and query.shape[1] != key.shape[1]:
             raise ValueError(
                 f"query and key must have equally many tokens, got {tuple(query.shape)} and {tuple(key.shape)}."
             )
+        return self.of(token_pairs(query, key, correspondence, query_valid, key_valid))
+
+    def of(self, pairs: TokenPairs) -> Tensor:
+        """The loss of pairs, which several losses of the same tokens may share."""
         similarity = (1 + pairs.cosine) / 2
         rows = _sharpness_weights(similarity, pairs.query_valid, pairs.key_valid)[:, :, None]
         columns = _sharpness_weights(similarity.transpose(1, 2), pairs.key_valid, pairs.query_valid)[:, None, :]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..losses import PatchMatchingLoss, QueueContrastiveLoss, StructureConsistencyLoss
+from ..losses.token_pairs import token_pairs
 from ..networks import TokenNet
 from ..transforms import join_crops, split_crops
 from ..transforms.crop_grid import check_crops
@@ -141,16 +142,17 @@ class S2DC(nn.Module):
                 f"The views have {truth.shape[1]} cells a volume and the network {tokens.query.shape[1]} tokens: the "
                 f"cell of the views must be the stride of the tokens, {self.student.stride} voxels."
             )
-        matching = self.matching(tokens.query, tokens.key, truth, *masks)
-        accuracy, chance = matching_accuracy(tokens.query.detach(), tokens.key, truth, *masks)
+        pairs = token_pairs(tokens.query, tokens.key, truth, *masks)
+        matching = self.matching.of(pairs)
+        accuracy, chance = matching_accuracy(pairs)
         std, rank = token_spread(tokens.query.detach(), views["image_valid"])
         return {
             "matching": matching,
-            "consistency": self.consistency(tokens.query, tokens.key, truth, *masks),
+            "consistency": self.consistency.of(pairs),
             "contrast": self._contrast(tokens, views),
             "accuracy": accuracy,
             "chance": chance,
-            "dustbin": self.matching.unmatched,
+            "dustbin": self.matching.unmatched,  # type: ignore[dict-item]
             "feature_std": std,
             "effective_rank": rank,
         }

@@ -3,27 +3,24 @@
 import torch
 from torch import Tensor
 
+from ..losses.token_pairs import TokenPairs
+
 
 @torch.no_grad()
-def matching_accuracy(
-    query: Tensor, key: Tensor, correspondence: Tensor, query_valid: Tensor, key_valid: Tensor
-) -> tuple[Tensor, Tensor]:
+def matching_accuracy(pairs: TokenPairs) -> tuple[Tensor, Tensor]:
     """Share of the query tokens with a partner whose most similar key is that partner; and the share by chance.
 
     Args:
-        query, key: shape ``(B, N, C)``, unit-norm.
-        correspondence: shape ``(B, N, N)``, bool, at most one key a query.
-        query_valid, key_valid: shape ``(B, N)``, bool.
+        pairs: at most one of each query is positive.
 
     Returns:
         Two scalars; 0 where no token has a partner.
     """
-    pairs = correspondence & query_valid[:, :, None] & key_valid[:, None, :]
-    cosine = (query.float() @ key.float().transpose(1, 2)).masked_fill(~key_valid[:, None, :], -torch.inf)
-    found = pairs.gather(2, cosine.argmax(dim=2, keepdim=True))[:, :, 0]  # (B, N)
-    partnered = pairs.any(dim=2)
+    cosine = pairs.cosine.masked_fill(~pairs.key_valid[:, None, :], -torch.inf)
+    found = pairs.positive.gather(2, cosine.argmax(dim=2, keepdim=True))[:, :, 0]  # (B, N)
+    partnered = pairs.positive.any(dim=2)
     count = partnered.sum().clamp(min=1)
-    chance = partnered / key_valid.sum(dim=1, keepdim=True).clamp(min=1)
+    chance = partnered / pairs.key_valid.sum(dim=1, keepdim=True).clamp(min=1)
     return (found & partnered).sum() / count, chance.sum() / count
 
 

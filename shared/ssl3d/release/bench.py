@@ -146,7 +146,9 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
     network, views, loss, optimiser = (parser.get_parsed_content(key) for key in keys)
     if type(network).__name__ not in PASSES:
         raise ValueError(f"bench knows the floor of {', '.join(sorted(PASSES))}, not of {type(network).__name__}.")
-    device, roi, count = torch.device(parser.get("device")), parser.get("roi_size"), parser.get("batch_size")
+    device, count = torch.device(parser.get("device")), parser.get("batch_size")
+    # what the views are cut from, where that is more than the network sees
+    size = parser.get_parsed_content("region_size" if "region_size" in parser else "roi_size")
     to_none = bool(parser.get("train::trainer").get("optim_set_to_none", False))  # as MONAI's trainer has it
     network.train()
 
@@ -158,7 +160,7 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
         return perf_counter()
 
     def step(number: int) -> tuple[dict[str, Tensor], list[float]]:
-        batch = random_batch(number, count, roi, pairs)
+        batch = random_batch(number, count, size, pairs)
         times = [now()]
         inputs, target = views(batch, device)
         times.append(now())

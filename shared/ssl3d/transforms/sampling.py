@@ -21,6 +21,9 @@ class _Zeros(np.random.SeedSequence):
         return np.zeros(n_words, dtype)
 
 
+_ZEROS = _Zeros(0)
+
+
 def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.RandomState]:
     """One state for each item of a batch: a function of (seed, draw) and of the purpose, of nothing else.
 
@@ -41,7 +44,7 @@ def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.Rando
         numbers = []
     if not numbers or min(numbers) < 0:
         raise ValueError(f"draws must be integers from 0, one for each item of the batch, got {draws}.")
-    states = [np.random.RandomState(np.random.MT19937(_Zeros(0))) for _ in numbers]
+    states = [np.random.RandomState(np.random.MT19937(_ZEROS)) for _ in numbers]
     for state, number in zip(states, numbers, strict=True):
         state.seed([draw_seed(seed, number), crc32(purpose.encode())])
     return states
