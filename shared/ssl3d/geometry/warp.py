@@ -40,7 +40,7 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear", exact: bo
         return sample(image, _transform(matrix, grid[None]), mode)
     if not torch.jit.is_scripting():
         _check_mode(mode, image)
-        if _faster_by_index(image, mode) and matrix.isfinite().all():  # without numbers there is no index
+        if _faster_by_index(image, matrix, mode) and matrix.isfinite().all():  # without numbers there is no index
             return _sample_by_index(image, matrix)
     # Torch's frame is about the centre too, in halves of the size.
     half = torch.tensor(image.shape[2:], dtype=torch.float64, device=image.device) / 2
@@ -167,13 +167,15 @@ def sample(image: Tensor, positions: Tensor, mode: str, exact: bool = True) -> T
     return warped.to(image.dtype)
 
 
-def _faster_by_index(image: Tensor, mode: str) -> bool:
+def _faster_by_index(image: Tensor, matrix: Tensor, mode: str) -> bool:
     """Whether reading by index beats torch's sampler, which on CPU takes one point after the other."""
-    return image.device.type == "cpu" and image.dtype == torch.float32 and image.shape[1] <= 2 and mode == "bilinear"
+    learns = torch.is_grad_enabled() and (image.requires_grad or matrix.requires_grad)
+    plain = image.device.type == "cpu" and image.dtype == torch.float32 and mode == "bilinear"
+    return plain and image.shape[1] <= 2 and not learns
 
 
 def _sample_by_index(image: Tensor, matrix: Tensor) -> Tensor:
-    """What torch's sampler gives for the points of ``matrix (B, 3, 4)``, in less than half of its time."""
+    """What torch's sampler gives for the points of ``matrix (B, 3, 4)``, in half of its time; without gradient."""
     size = image.shape[2:]
     padded = F.pad(image, [1, 2, 1, 2, 1, 2])  # zeros where a point and its next voxel may lie outside
     corner = (torch.tensor(size) + 1) / 2  # from the centre to voxel 0 of the padded volume
@@ -181,10 +183,9 @@ def _sample_by_index(image: Tensor, matrix: Tensor) -> Tensor:
     index = torch.arange(len(image), dtype=torch.int32).view(-1, 1, 1, 1)
     weights = []
     for points, side in zip(_affine_points(matrix, list(size)), size, strict=True):
-        points = points.clamp(0, side + 1)
-        below = points.int()
-        weights.append(points - below)
-        index = index * (side + 3) + below  # (B, D, H, W)
+        below = points.clamp_(0, side + 1).int()
+        weights.append(points.sub_(below))
+        index = below.add_(index, alpha=side + 3)  # (B, D, H, W)
     index = index.flatten()
     row, plane = padded.shape[4], padded.shape[3] * padded.shape[4]
 
@@ -193,7 +194,7 @@ def _sample_by_index(image: Tensor, matrix: Tensor) -> Tensor:
         if axis == 3:
             return values.index_select(0, index).view_as(weights[0])
         beyond = values[(plane, row, 1)[axis] :]  # the same index reads the next voxel
-        return torch.lerp(read(values, axis + 1), read(beyond, axis + 1), weights[axis])
+        return read(values, axis + 1).lerp_(read(beyond, axis + 1), weights[axis])
 
     return torch.stack([read(padded[:, channel].flatten(), 0) for channel in range(image.shape[1])], dim=1)
 

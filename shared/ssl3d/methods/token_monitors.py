@@ -41,7 +41,8 @@ def token_spread(tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     vectors = tokens[valid].float()  # (n, C)
     if len(vectors) < 2:
         return vectors.new_zeros(()), vectors.new_ones(())
-    return vectors.var(dim=0, correction=0).sum().sqrt(), effective_rank(vectors)
+    distance = (vectors - vectors.mean(dim=0)).square().sum(dim=1)  # (n,), squared
+    return distance.mean().sqrt(), effective_rank(vectors)
 
 
 def effective_rank(vectors: Tensor) -> Tensor:
@@ -53,7 +54,8 @@ def effective_rank(vectors: Tensor) -> Tensor:
     """
     if len(vectors) < 2:
         return vectors.new_ones(())
-    vectors = vectors.float()
-    values = torch.linalg.svdvals(vectors - vectors.mean(dim=0))
+    vectors = vectors.double()  # for the squares
+    vectors = vectors - vectors.mean(dim=0)
+    values = torch.linalg.eigvalsh(vectors.T @ vectors).clamp(min=0).sqrt()  # (C,), those of the singular values
     shares = values / values.sum().clamp(min=torch.finfo(values.dtype).tiny)
-    return torch.special.entr(shares).sum().exp()
+    return torch.special.entr(shares).sum().exp().float()

@@ -17,7 +17,8 @@ from ..engines.memory import keep_freed_memory
 from ..engines.preflight import check_overrides
 from .machine import GIB, machine, peak
 
-WARM_UP = 3  # steps before the clock runs; later ones need hardly more memory
+# Before the clock runs: at least so many steps, and seconds. Small steps are slower until the heap has stopped growing.
+WARM_UP, WARM_UP_SECONDS = 3, 5.0
 
 
 class Costs(NamedTuple):
@@ -178,14 +179,16 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
         torch.stack([output.square().mean() for output in outputs]).sum().backward()
         return now() - start
 
-    for number in range(WARM_UP):
+    number, start = 0, now()
+    while number < WARM_UP or now() - start < WARM_UP_SECONDS:
         inputs, _ = step(number)
+        number += 1
     memory = before, peak()  # of whole steps alone: the floor has not run
     floor(inputs)
     floors, parts = [], []
-    for number in range(WARM_UP, WARM_UP + repeats):
+    for later in range(repeats):
         floors.append(floor(inputs))
-        inputs, times = step(number)
+        inputs, times = step(number + later)
         parts.append([times[1] - times[0], times[2] - times[1], times[3] - times[2], times[3] - times[0]])
     return Costs(statistics.median(floors), *map(statistics.median, zip(*parts, strict=True)), memory)  # type: ignore
 
