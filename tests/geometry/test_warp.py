@@ -213,3 +213,19 @@ def test_a_diverged_matrix_gives_no_numbers_and_no_error():
     matrix = torch.full((1, 3, 4), torch.nan)
     warped = warp_affine(torch.rand(1, 1, 4, 5, 6), matrix, exact=False)
     assert warped.shape == (1, 1, 4, 5, 6) and not (warped > 0).any()
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_inexact_warps_have_a_gradient(which):
+    """Reading by index has none, so it is not taken where one is asked for."""
+    image = torch.rand(2, 1, 6, 7, 5, generator=torch.Generator().manual_seed(0))
+    matrix = torch.eye(3, 4).repeat(2, 1, 1) + 0.1 * torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(1))
+    gradients = []
+    for exact in (True, False):
+        inputs = [image.clone(), matrix.clone()]
+        inputs[which].requires_grad_()
+        warp_affine(*inputs, exact=exact).square().sum().backward()
+        gradients.append(inputs[which].grad)
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
+    with torch.no_grad():
+        torch.testing.assert_close(warp_affine(*inputs), warp_affine(*inputs, exact=False), rtol=0, atol=1e-5)

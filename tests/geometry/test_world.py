@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ssl3d.geometry import affine_flow, affine_matrix
-from ssl3d.geometry.world import apply_affine, moving_points, sample_at, world_affine, world_slabs
+from ssl3d.geometry.world import apply_affine, moving_points, sample_at, within, world_affine, world_slabs
 
 # axes P, L, S of 1.5, 1 and 2 mm: neither RAS nor isotropic
 GRID = torch.tensor([[0, -1.0, 0, 30], [-1.5, 0, 0, 20], [0, 0, 2.0, -5], [0, 0, 0, 1]], dtype=torch.float64)
@@ -34,6 +34,14 @@ def test_slabs_make_up_the_grid():
     torch.testing.assert_close(
         apply_affine(torch.linalg.inv(GRID), whole)[:, 5, 6, 4], torch.tensor([5.0, 6, 4]).double()
     )
+
+
+def test_within_reaches_half_a_voxel_beyond_the_outermost_centres():
+    voxels = torch.tensor([[-0.5, 5.5, 4.5], [-0.6, 3.0, 2.0], [2.0, 6.6, 2.0], [2.0, 3.0, 4.5], [2.0, 3.0, 4.6]]).T
+    assert within(voxels, SIZE).tolist() == [True, False, False, True, False]
+    assert within(torch.tensor([[-0.5, 5.5], [6.5, -0.5], [0.0, 4.5]]), SIZE).all()
+    assert within(voxels[:, :4].reshape(3, 2, 2), SIZE).tolist() == [[True, False], [False, True]]
+    assert within(voxels[:, 3], SIZE).ndim == 0
 
 
 def test_a_linear_image_is_read_exactly_between_its_voxels():

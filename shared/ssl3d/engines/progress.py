@@ -13,7 +13,7 @@ from monai.engines import Evaluator, Trainer
 from monai.handlers import TensorBoardStatsHandler
 from torch.utils.tensorboard import SummaryWriter
 
-from ..data.content import replacing
+from ..data.content import write_table
 
 logger = logging.getLogger(__name__)
 
@@ -99,11 +99,7 @@ class Progress:
 
     def _write(self) -> None:
         names = list(dict.fromkeys(name for row in self.rows for name in row))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_table(self.path, self.rows, names)
 
 
 def _losses(output: dict | list[dict]) -> dict[str, float]:

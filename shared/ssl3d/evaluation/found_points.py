@@ -1,6 +1,5 @@
 """Points of templates found in scans: the search, its files, and the table of a whole folder."""
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from monai.transforms import Transform
 
-from ..data.content import replacing
+from ..data.content import write_table
 from ..geometry.world import apply_affine
 from ..methods import EmbeddedScan, Matches, match_points
 from ..transforms.registration import plain
@@ -148,8 +147,4 @@ class FoundPoints:
         if not self.rows:
             logger.warning("No point was found in any scan: nothing is written.")
             return
-        self.output_dir.mkdir(parents=True, exist_ok=True)
-        with replacing(self.output_dir / TABLE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_table(self.output_dir / TABLE, self.rows, list(self.rows[0]))

@@ -1,6 +1,5 @@
 """The table of a search for landmarks: errors in mm beside those of methods that learn nothing."""
 
-import csv
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from monai.engines import Evaluator
 from monai.transforms import Transform
 from torch import Tensor, nn
 
-from ..data.content import replacing
+from ..data.content import replacing, write_table
 from ..geometry.world import apply_affine
 from ..transforms.registration import plain
 from .landmark_baselines import body_box, box_map, register_affine
@@ -136,11 +135,7 @@ class LandmarkReport:
                 "No landmark of a template lies in another scan of this section: name them alike in all scans, and "
                 "list at least one scan beside the template."
             )
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with replacing(self.directory / "landmarks.csv") as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_table(self.directory / "landmarks.csv", self.rows, list(self.rows[0]))
         table = self._table()
         with replacing(self.directory / "landmarks.md") as temporary:
             temporary.write_text(table, encoding="utf-8")

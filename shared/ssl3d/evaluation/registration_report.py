@@ -1,6 +1,5 @@
 """The table of a registration: one row a pair and method, their means, and a picture of the median pair."""
 
-import csv
 import logging
 import time
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from monai.engines.utils import IterationEvents
 
-from ..data.content import replacing
+from ..data.content import replacing, write_table
 from ..transforms import WarpOntoFixedd
 from .ants_baseline import TRANSFORMS, ants_flow, check_ants
 from .registration import Scores, score
@@ -103,12 +102,7 @@ class RegistrationReport:
         )
 
     def _write(self, evaluator: Evaluator) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        file = self.directory / "registration.csv"
-        with replacing(file) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(self.rows[0]))
-            writer.writeheader()
-            writer.writerows(self.rows)
+        write_table(self.directory / "registration.csv", self.rows, list(self.rows[0]))
         table = self._table(str(evaluator.state.device))
         with replacing(self.directory / "registration.md") as temporary:
             temporary.write_text(table, encoding="utf-8")

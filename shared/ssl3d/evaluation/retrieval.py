@@ -1,6 +1,5 @@
 """Whether equal body parts of different people have similar features: retrieval across patients."""
 
-import csv
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -14,7 +13,7 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from torch import Tensor, nn
 
-from ..data.content import replacing
+from ..data.content import replacing, write_table
 from ..data.matched_pairs import crop
 from ..geometry.world import apply_affine
 from ..transforms.registration import plain
@@ -121,11 +120,7 @@ class RetrievalReport:
                 name: {part: describe(one[None])[0] for part, one in of.items()} for name, of in crops.items() if of
             }
             rows.append({"features": method, **retrieval(_unit(vectors))._asdict()})
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with replacing(self.directory / "retrieval.csv") as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(self.directory / "retrieval.csv", rows, list(rows[0]))
         lines = ["Mechanics only: synthetic anatomy.", ""] if any(item.get("synthetic") for item in items) else []
         lines += ["| features | same part first | mean rank | by chance first | queries |", "|---|---|---|---|---|"]
         for row in rows:

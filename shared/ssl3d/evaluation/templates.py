@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..data import validate
 from ..data.dicom_cases import with_series
 from ..data.splits import case_name
-from ..geometry.world import apply_affine
+from ..geometry.world import apply_affine, within
 from ..methods import EmbeddedScan, embed_scan
 from ..transforms.registration import plain
 from .points import read_points
@@ -125,8 +125,7 @@ def make_template(
 def inside(image: MetaTensor, points: Tensor) -> Tensor:
     """(N,) whether points (3, N), mm, lie in a volume; up to half a voxel beyond its outermost centres."""
     voxels = apply_affine(torch.linalg.inv(plain(image.affine, torch.float64)), points)
-    last = torch.tensor(image.shape[1:], dtype=torch.float64)[:, None] - 1
-    return ((voxels >= -0.5) & (voxels <= last + 0.5)).all(dim=0)
+    return within(voxels, image.shape[1:])
 
 
 def original_affine(image: MetaTensor) -> Tensor:

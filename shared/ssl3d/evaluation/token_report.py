@@ -1,6 +1,5 @@
 """The table of a token network: do tokens find their partners, do they fall into structures; beside the baselines."""
 
-import csv
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from monai.utils import CommonKeys
 from torch import Tensor, nn
 
 from .. import weights
-from ..data.content import replacing
+from ..data.content import replacing, write_table
 from ..losses.token_pairs import token_pairs
 from ..methods.s2dc import S2DC
 from ..methods.token_monitors import matching_accuracy
@@ -124,12 +123,7 @@ class TokenReport:
         self.rows.setdefault((volume, method), {"volume": volume, "method": method}).update(values)
 
     def _write(self, evaluator: Evaluator) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        file = self.directory / "tokens.csv"
-        with replacing(file) as temporary, temporary.open("w", newline="") as stream:
-            writer = csv.DictWriter(stream, ["volume", "method", *MEASURES])
-            writer.writeheader()
-            writer.writerows(self.rows.values())
+        write_table(self.directory / "tokens.csv", self.rows.values(), ["volume", "method", *MEASURES])
         table = self._table()
         with replacing(self.directory / "tokens.md") as temporary:
             temporary.write_text(table, encoding="utf-8")

@@ -18,6 +18,16 @@ def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
     return (affine[:3, :3] @ points.flatten(1) + affine[:3, 3:]).view(points.shape)  # (3, 3) @ (3, N) + (3, 1)
 
 
+def within(voxels: Tensor, size: Sequence[int]) -> Tensor:
+    """Whether ``voxels`` (3, ...) lie in a volume of ``size``, half a voxel around its outermost centres included.
+
+    Returns:
+        (...), bool.
+    """
+    last = torch.tensor(size).sub(1).to(voxels).view(-1, *[1] * (voxels.ndim - 1))
+    return ((voxels >= -0.5) & (voxels <= last + 0.5)).all(dim=0)
+
+
 def world_slabs(size: Sequence[int], affine: Tensor, planes: int = 16) -> Iterator[tuple[slice, Tensor]]:
     """World coordinates of the voxels of a grid, some planes at a time: those of a whole CT would fill the memory.
 

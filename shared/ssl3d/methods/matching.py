@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..geometry.world import apply_affine, sample_at
+from ..geometry.world import apply_affine, sample_at, within
 
 STRIDE = 2  # of the embedding maps, whose cell i has its centre at voxel 2 i + 1/2
 
@@ -88,8 +88,7 @@ def match_points(query: EmbeddedScan, points: Tensor, searched: EmbeddedScan) ->
         lengths = len(query.embedding), len(searched.embedding)
         raise ValueError(f"Both scans must be embedded by one network, got {lengths[0]} and {lengths[1]} channels.")
     voxels = apply_affine(torch.linalg.inv(query.affine), points.double().T)  # (3, N)
-    last = torch.tensor(query.size, dtype=torch.float64)[:, None] - 1
-    outside = ((voxels < -0.5) | (voxels > last + 0.5)).any(dim=0)
+    outside = ~within(voxels, query.size)
     if outside.any():
         number = int(outside.nonzero()[0])
         raise ValueError(

@@ -18,7 +18,7 @@ from torch.utils.data import get_worker_info
 from ..data.content import replacing
 from ..data.folders import cache_dir as cache_folder
 from ..data.matched_pairs import Match, crop, foreground_point
-from ..geometry.world import apply_affine, sample_at
+from ..geometry.world import apply_affine, sample_at, within
 from ..networks import AnatomicalEmbeddingNet, Embeddings, RegistrationNet, on_fine_grid
 from ..weights import load as load_weights
 from ..weights import passport_of
@@ -226,9 +226,9 @@ class PointMatcher:
         to_voxel = torch.linalg.inv(volume["affine"].double())
         found = {}
         for name, (*place, score) in self.points.get(str(volume.get("name")), {}).items():
-            depth, height, width = apply_affine(to_voxel, torch.tensor(place).double()[:, None])[:, 0].tolist()
-            ends = zip((depth, height, width), volume["image"].shape[1:], strict=True)
-            if all(-0.5 <= at <= side - 0.5 for at, side in ends):
+            voxel = apply_affine(to_voxel, torch.tensor(place).double()[:, None])[:, 0]
+            if within(voxel, volume["image"].shape[1:]):
+                depth, height, width = voxel.tolist()
                 found[name] = (depth, height, width), score
         return found
 
