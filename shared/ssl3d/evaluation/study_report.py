@@ -110,7 +110,7 @@ def write_report(
     table = root / f"{section}.md"
     table.write_text("\n".join([f"**{title}**", "", *_rows(arms, classes), "", note, "", "```", command, "```", ""]))
     _write_cases(arms, classes, table.with_suffix(".csv"))
-    draw(arms, table.with_suffix(".png"), title)
+    draw(outcomes(arms), table.with_suffix(".png"), title)
     return table
 
 
@@ -153,13 +153,13 @@ def _rows(arms: list[Arm], classes: list[str]) -> Iterator[str]:
     columns += ["difference from scratch", "SD of seeds", *(f"Dice {name}" for name in classes), "HD95 in voxels"]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
-    scratch = {arm.labels: arm for arm in arms if arm.start == "scratch"}
-    for arm in arms:
+    for arm, outcome in zip(arms, outcomes(arms), strict=True):
         minutes = [sum(float(row["seconds"]) for row in rows) / 60 for rows in arm.history]
         distance = np.where(np.isfinite(arm.distance), arm.distance, np.nan)
         values = [arm.start, arm.labels, len(arm.dice), _steps(arm), f"{np.mean(minutes):.1f}"]
-        values += [_number(arm.last_third, "+.1f"), _interval(mean := estimate(np.nanmean(arm.dice, axis=2)))]
-        values += [_difference(arm, scratch.get(arm.labels)), _number(mean.seed_sd, ".3f")]
+        values += [_number(arm.last_third, "+.1f"), _interval(outcome.dice)]
+        values += [_interval(outcome.difference, "+") if outcome.difference else "-"]
+        values += [_number(outcome.dice.seed_sd, ".3f")]
         values += [f"{estimate(arm.dice[:, :, c]).mean:.3f}" for c in range(len(classes))]
         values += [f"{estimate(np.nanmean(distance, axis=2)).mean:.2f}"]
         yield f"| {' | '.join(map(str, values))} |"
@@ -173,10 +173,15 @@ def _interval(value: Estimate, sign: str = "") -> str:
     return f"{value.mean:{sign}.3f} ({value.low:{sign}.3f} to {value.high:{sign}.3f})"
 
 
-def _difference(arm: Arm, scratch: Arm | None) -> str:
+def _means(arm: Arm) -> np.ndarray:
+    """(seeds, cases), mean over the classes."""
+    return np.nanmean(arm.dice, axis=2)
+
+
+def _difference(arm: Arm, scratch: Arm | None) -> Estimate | None:
     if scratch is None or scratch is arm or scratch.dice.shape != arm.dice.shape:
-        return "-"
-    return _interval(estimate(np.nanmean(arm.dice, axis=2) - np.nanmean(scratch.dice, axis=2)), "+")
+        return None
+    return estimate(_means(arm) - _means(scratch))
 
 
 def _write_cases(arms: list[Arm], classes: list[str], path: Path) -> None:
@@ -188,26 +193,60 @@ def _write_cases(arms: list[Arm], classes: list[str], path: Path) -> None:
                 writer.writerow([arm.start, arm.labels, seed, arm.cases[case], *arm.dice[seed, case].round(4)])
 
 
-def draw(arms: list[Arm], path: Path, title: str) -> None:
-    """Mean Dice with its interval against the number of labels, one line a start, as a PNG that is replaced at once."""
+class Outcome(NamedTuple):
+    """A row of the table, as the picture shows it.
+
+    Attributes:
+        start, labels: of the runs.
+        dice: mean Dice and its interval.
+        difference: the same of the difference from scratch; None where there is none.
+    """
+
+    start: str
+    labels: str
+    dice: Estimate
+    difference: Estimate | None
+
+
+def outcomes(arms: Sequence[Arm]) -> list[Outcome]:
+    """What the arms of a study came to."""
+    scratch = {arm.labels: arm for arm in arms if arm.start == "scratch"}
+    return [
+        Outcome(arm.start, arm.labels, estimate(_means(arm)), _difference(arm, scratch.get(arm.labels))) for arm in arms
+    ]
+
+
+def draw(rows: Sequence[Outcome], path: Path, title: str) -> None:
+    """Mean Dice, and its difference from scratch, with intervals against the number of labels, as a PNG.
+
+    One colour a start; the second panel is left out where no row has a difference. The file is replaced at once.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    numbers = list(dict.fromkeys(arm.labels for arm in arms))
-    starts = list(dict.fromkeys(arm.start for arm in arms))
-    for offset, start in zip(np.linspace(-0.1, 0.1, len(starts)), starts, strict=True):
-        mine = [arm for arm in arms if arm.start == start]
-        values = [estimate(np.nanmean(arm.dice, axis=2)) for arm in mine]
-        x = [numbers.index(arm.labels) + offset for arm in mine]
-        y = [value.mean for value in values]
-        errors = [[v.mean - v.low for v in values], [v.high - v.mean for v in values]]
-        axes.errorbar(x, y, errors, marker="o", capsize=4, label=start)
-    axes.set_xticks(range(len(numbers)), numbers)
-    axes.set(xlabel="labelled training cases", ylabel="mean Dice, 95 % interval over cases", title=title)
-    axes.margins(x=0.2)
-    axes.grid(axis="y", alpha=0.3)
-    axes.legend()
+    labels, starts = (list(dict.fromkeys(row[i] for row in rows)) for i in (1, 0))
+    shown: list[tuple[str, list[tuple[Outcome, Estimate]], float]] = [
+        ("mean Dice", [(row, row.dice) for row in rows], 1)
+    ]
+    if any(row.difference for row in rows):
+        differences = [(row, row.difference) for row in rows if row.difference]
+        shown.append(("difference from scratch, points", differences, 100))
+    figure = Figure(figsize=(6.5 * len(shown), 4.5), layout="constrained")
+    for axes, (name, points, scale) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        for number, start in enumerate(starts):
+            mine = [(row, value) for row, value in points if row.start == start]
+            x = [labels.index(row.labels) + 0.1 * (number - (len(starts) - 1) / 2) for row, _ in mine]
+            y = [scale * value.mean for _, value in mine]
+            below = [scale * (value.mean - value.low) for _, value in mine]
+            above = [scale * (value.high - value.mean) for _, value in mine]
+            axes.errorbar(x, y, [below, above], fmt="o", capsize=3, color=f"C{number}", label=start)
+        if scale != 1:
+            axes.axhline(0, color="C0", linewidth=1)
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set(xlabel="labelled training cases", ylabel=f"{name} (95 % interval)")
+        axes.margins(x=0.12)
+        axes.grid(axis="y", alpha=0.3)
+    figure.axes[0].legend(loc="lower right")
+    figure.suptitle(title)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 
