@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TRAIN, of_kind, workflow
+from monai.bundle import ConfigParser
 
+from ssl3d.weights import load
 from ssl3d.weights.passport import read
 
 ALICE = of_kind("alice_pretraining")
@@ -21,12 +23,19 @@ def history(bundle) -> list[dict[str, float]]:
 
 
 @ALICE
-def test_the_matcher_is_the_landmark_embedding(bundle):
-    for ending in ("pth", "json"):
-        source = (
-            BUNDLES / "anatomical_landmark_embedding" / "models" / ("model.pt" if ending == "pth" else "model.json")
-        )
-        assert (bundle / "models" / f"matcher.{ending}").read_bytes() == source.read_bytes()
+def test_the_matcher_is_a_whole_landmark_embedding(bundle):
+    """Of any version: weights of Alice keep the matcher that found their pairs."""
+    config = ConfigParser(json.loads((bundle / "configs" / "train.json").read_text()))
+    config["bundle_root"] = str(bundle)
+    network = config.get_parsed_content("matcher#network", instantiate=True)
+    report = load(network, bundle / "models" / "matcher.pth", part="network", min_match=1.0)
+    assert report.fraction == 1 and not report.missing and not report.unexpected
+    ours, source = (
+        read(folder / "models" / f"{name}.json")
+        for folder, name in ((bundle, "matcher"), (BUNDLES / "anatomical_landmark_embedding", "model"))
+    )
+    same = ("method", "network", "backbone_arguments", "corpus", "spacing", "orientation", "intensity", "licence")
+    assert [getattr(ours, field) for field in same] == [getattr(source, field) for field in same]
 
 
 @ALICE
