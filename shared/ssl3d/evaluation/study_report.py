@@ -243,9 +243,9 @@ def draw(rows: Sequence[Outcome], path: Path, title: str) -> None:
             axes.axhline(0, color="C0", linewidth=1)
         axes.set_xticks(range(len(labels)), labels)
         axes.set(xlabel="labelled training cases", ylabel=f"{name} (95 % interval)")
-        axes.margins(x=0.12)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.grid(axis="y", alpha=0.3)
-    figure.axes[0].legend(loc="lower right")
+    figure.axes[0].legend(loc="best")
     figure.suptitle(title)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
