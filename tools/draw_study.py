@@ -12,9 +12,9 @@ import re
 from pathlib import Path
 
 from ssl3d.evaluation.statistics import Estimate
-from ssl3d.evaluation.study_report import Outcome, draw
+from ssl3d.evaluation.study_report import DICE, DIFFERENCE, Outcome, draw
 
-COLUMNS = ("start", "labels", "mean Dice (95 % interval)", "difference from scratch")
+COLUMNS = ("start", "labels", DICE, DIFFERENCE)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ METHODS = [path.name for ending in ("pretraining", "embedding") for path in sort
 @pytest.fixture(autouse=True)
 def forget_scripts(monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(MODULE, "WARM_UP_SECONDS", 0)  # no figure is taken here
     yield
     set_determinism(seed=None)
     for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:

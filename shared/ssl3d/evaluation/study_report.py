@@ -17,6 +17,7 @@ from ..engines import progress
 from .statistics import Estimate, estimate
 
 METRIC = "val_mean_dice"
+DICE, DIFFERENCE = "mean Dice (95 % interval)", "difference from scratch"  # columns of the table
 
 
 class Run(NamedTuple):
@@ -77,6 +78,21 @@ class Arm(NamedTuple):
         return 100 * float(np.mean(gains))
 
 
+class Outcome(NamedTuple):
+    """A row of the table, as the picture shows it.
+
+    Attributes:
+        start, labels: of the runs.
+        dice: mean Dice and its interval.
+        difference: the same of the difference from scratch; None where there is none.
+    """
+
+    start: str
+    labels: str
+    dice: Estimate
+    difference: Estimate | None
+
+
 def write_report(
     runs: Sequence[Run], root: Path, section: str, bundle: Path, dataset_dir: Path, overrides: Sequence[str] = ()
 ) -> Path:
@@ -107,10 +123,11 @@ def write_report(
         "in points. SD of seeds: labelled set, initial weights and draws together."
     )
     command = _command(runs, root, section, bundle, dataset_dir, overrides)
-    table = root / f"{section}.md"
-    table.write_text("\n".join([f"**{title}**", "", *_rows(arms, classes), "", note, "", "```", command, "```", ""]))
+    table, results = root / f"{section}.md", outcomes(arms)
+    rows = _rows(arms, results, classes)
+    table.write_text("\n".join([f"**{title}**", "", *rows, "", note, "", "```", command, "```", ""]))
     _write_cases(arms, classes, table.with_suffix(".csv"))
-    draw(outcomes(arms), table.with_suffix(".png"), title)
+    draw(results, table.with_suffix(".png"), title)
     return table
 
 
@@ -148,12 +165,12 @@ def _steps(arm: Arm) -> int:
     return int(arm.history[0][-1]["steps"])
 
 
-def _rows(arms: list[Arm], classes: list[str]) -> Iterator[str]:
-    columns = ["start", "labels", "seeds", "steps", "minutes a run", "last third", "mean Dice (95 % interval)"]
-    columns += ["difference from scratch", "SD of seeds", *(f"Dice {name}" for name in classes), "HD95 in voxels"]
+def _rows(arms: list[Arm], results: list[Outcome], classes: list[str]) -> Iterator[str]:
+    columns = ["start", "labels", "seeds", "steps", "minutes a run", "last third", DICE]
+    columns += [DIFFERENCE, "SD of seeds", *(f"Dice {name}" for name in classes), "HD95 in voxels"]
     yield f"| {' | '.join(columns)} |"
     yield "|---" * len(columns) + "|"
-    for arm, outcome in zip(arms, outcomes(arms), strict=True):
+    for arm, outcome in zip(arms, results, strict=True):
         minutes = [sum(float(row["seconds"]) for row in rows) / 60 for rows in arm.history]
         distance = np.where(np.isfinite(arm.distance), arm.distance, np.nan)
         values = [arm.start, arm.labels, len(arm.dice), _steps(arm), f"{np.mean(minutes):.1f}"]
@@ -191,21 +208,6 @@ def _write_cases(arms: list[Arm], classes: list[str], path: Path) -> None:
         for arm in arms:
             for seed, case in np.ndindex(*arm.dice.shape[:2]):
                 writer.writerow([arm.start, arm.labels, seed, arm.cases[case], *arm.dice[seed, case].round(4)])
-
-
-class Outcome(NamedTuple):
-    """A row of the table, as the picture shows it.
-
-    Attributes:
-        start, labels: of the runs.
-        dice: mean Dice and its interval.
-        difference: the same of the difference from scratch; None where there is none.
-    """
-
-    start: str
-    labels: str
-    dice: Estimate
-    difference: Estimate | None
 
 
 def outcomes(arms: Sequence[Arm]) -> list[Outcome]:

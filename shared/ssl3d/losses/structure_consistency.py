@@ -53,11 +53,12 @@ class StructureConsistencyLoss(nn.Module):
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
         """
-        if query.ndim == key.ndim == 3 and query.shape[1] != key.shape[1]:
+        pairs = token_pairs(query, key, correspondence, query_valid, key_valid)
+        if query.shape[1] != key.shape[1]:
             raise ValueError(
                 f"query and key must have equally many tokens, got {tuple(query.shape)} and {tuple(key.shape)}."
             )
-        return self.of(token_pairs(query, key, correspondence, query_valid, key_valid))
+        return self.of(pairs)
 
     def of(self, pairs: TokenPairs) -> Tensor:
         """The loss of pairs, which several losses of the same tokens may share."""
