@@ -11,6 +11,7 @@ from typing import Any
 import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
+from .data_checks import check_data
 from .memory import keep_freed_memory
 from .monai_label import adopt_checkpoint_loader
 from .overrides import unknown_keys
@@ -58,6 +59,7 @@ def _check(workflow: ConfigWorkflow) -> None:
             processes = dist.get_world_size() if dist.is_initialized() else 1
             network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes)
     for engine in re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run")))):
+        check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
 
 
