@@ -63,10 +63,7 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
         settings["datalist"] = document["written"] or document["datalist"]
     images, ids = document["images"], [label["id"] for label in document["labels"]]
     if images:
-        settings["pixdim"] = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
-        extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
-        sides = (extent / settings["pixdim"] // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
-        settings["roi_size"] = [int(side) for side in sides]
+        settings |= suggested_scale(images)
         channels = int(max(images["channels"], key=images["channels"].get))
         if channels > 1:
             settings |= {"cases#channels": channels, "network_def#backbone#in_channels": channels}
@@ -78,6 +75,14 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     if not document["written"] and document["cases"]["good"] < document["cases"]["total"]:
         settings["skip_bad"] = True
     return settings
+
+
+def suggested_scale(images: Mapping[str, Any]) -> dict[str, Any]:
+    """``pixdim`` and ``roi_size`` for the ``images`` of a summary."""
+    pixdim = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
+    extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
+    sides = (extent / pixdim // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
+    return {"pixdim": pixdim, "roi_size": [int(side) for side in sides]}
 
 
 def _labels(cases: Sequence[Case], names: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
 from . import lock
+from .data_checks import check_data
 from .failures import explain_failures
 from .flag import flag
 from .memory import keep_freed_memory
@@ -74,6 +75,7 @@ def _check(workflow: ConfigWorkflow) -> None:
         items = parser.get_parsed_content("dataset").data
         check_apart(parser.get_parsed_content("output_dir"), items)
     for engine in engines:
+        check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
 
 

@@ -17,10 +17,11 @@ from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from torch import Tensor
 
 from ..data.dicom_volume import read_series
-from ..data.nifti import BadFileError, Volume
+from ..data.volume import WHOLE, BadFileError, Volume
 
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # the same offer
 
+LABELS = ("label", "fixed_label", "moving_label")
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
 
 
@@ -83,19 +84,23 @@ class LoadVolumed(LoadImaged):
     Other files than NIfTI go to MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32, of any strides,
     whose metadata hold the item's ``name``, where it has one: see ``named_by_case``.
 
+    Label maps whose values are within 1e-3 of whole numbers, as a slope in the header makes them, are rounded.
+
     Args:
         keys: of paths, or lists of paths, one a channel.
         allow_missing_keys: see ``LoadImaged``.
+        labels: those of ``keys`` that hold label maps, where ``keys`` has them.
 
     Examples:
         >>> LoadVolumed("image")({"image": "patient01"})["image"].shape  # doctest: +SKIP
         torch.Size([1, 512, 512, 300])
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, labels: KeysCollection = LABELS) -> None:
         with warnings.catch_warnings():  # MONAI offers to decode DICOM on a GPU, which is not used here
             warnings.filterwarnings("ignore", message=".*nvImageCodec")
             super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        self.labels = ensure_tuple(labels)
         self.register(FileOrderReader())
         self.register(SeriesReader())
 
@@ -103,9 +108,18 @@ class LoadVolumed(LoadImaged):
         """``data`` with the volumes in place of their paths."""
         d = super().__call__(data, reader)
         for key in self.key_iterator(d):
+            if key in self.labels and isinstance(d[key], Tensor):
+                round_labels(d[key])
             if "name" in d and isinstance(d[key], MetaTensor):
                 d[key].meta[NAME] = str(d["name"])
         return d
+
+
+def round_labels(labels: Tensor) -> None:
+    """Round label values in place where all are within ``WHOLE`` of whole numbers; other maps are left as they are."""
+    whole = labels.round()
+    if 0 < (labels - whole).abs().max() <= WHOLE:
+        labels.copy_(whole)
 
 
 def named_by_case(meta: Mapping[str, Any] | None, saver: Transform) -> dict[str, Any]:
