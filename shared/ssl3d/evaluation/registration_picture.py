@@ -185,11 +185,11 @@ def _squares(axes: Any, image: Any) -> None:
 
     rows, columns = image.get_array().shape
     side = min(rows, columns) / SQUARES
-    corners = np.indices((int(np.ceil(rows / side)), int(np.ceil(columns / side)))).reshape(2, -1).T
+    corners = np.indices((int(np.ceil(columns / side)), int(np.ceil(rows / side)))).reshape(2, -1).T
     unit = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
-    squares = [Outline((unit + (x, y)) * side - 0.5, closed=True) for y, x in corners if (x + y) % 2]
-    patch = PathPatch(Outline.make_compound_path(*squares), facecolor="none", edgecolor="white", linewidth=0.5, alpha=0.5)
-    axes.add_patch(patch)
+    squares = [Outline((unit + np.array(corner)) * side - 0.5, closed=True) for corner in corners if corner.sum() % 2]
+    every_second = Outline.make_compound_path(*squares)
+    patch = axes.add_patch(PathPatch(every_second, facecolor="none", edgecolor="white", linewidth=0.5, alpha=0.5))
     image.set_clip_path(patch)
 
 

@@ -47,21 +47,25 @@ class ViewsPreview:
         self.network: Any = unwrapped(network)
         self.rows = rows
         self.views: dict[str, Tensor] = {}
+        self.names: list[str] = []
         self.synthetic = False
         self.spacing = [1.0, 1.0, 1.0]
 
     def attach(self, trainer: Trainer) -> None:
         """Keep views of a validation and draw when the trainer's epoch is complete, on the first process only."""
         if trainer.state.rank == 0:
-            self.evaluator.add_event_handler(Events.ITERATION_COMPLETED(once=1), self._keep)
+            self.evaluator.add_event_handler(Events.ITERATION_COMPLETED(once=1), self.keep)
             trainer.add_event_handler(Events.EPOCH_COMPLETED, self._draw_if_validated)
 
-    def _keep(self, evaluator: Evaluator) -> None:
+    def keep(self, evaluator: Evaluator) -> None:
+        """Keep views of the batch that an evaluator has just seen."""
         views = evaluator.state.output[CommonKeys.IMAGE]
         real = [view.flatten(1).float().mean(dim=1) for name, view in views.items() if name.endswith("valid")]
         first = next(iter(views.values()))
         order = torch.stack(real).sum(dim=0).argsort(descending=True, stable=True) if real else torch.arange(len(first))
         self.views = {name: view[order.to(view.device)[: self.rows]] for name, view in views.items()}
+        names = evaluator.state.batch.get("name", ())
+        self.names = [str(names[row]) for row in order[: self.rows].tolist()] if len(names) else []
         images = [value for value in evaluator.state.batch.values() if hasattr(value, "affine")]
         self.spacing = drawing.spacing_of(images[0] if images else None)
         self.synthetic = bool(torch.as_tensor(evaluator.state.batch.get("synthetic", False)).any())
@@ -69,15 +73,24 @@ class ViewsPreview:
     def _draw_if_validated(self, trainer: Trainer) -> None:
         if self.evaluator.state.epoch != trainer.state.epoch or not self.views:
             return
+        with self.path.with_name(progress.FILE).open(newline="") as file:
+            history = list(csv.DictReader(file))
+        self.draw(f"after {trainer.state.iteration} steps", history)
+
+    def draw(self, title: str, history: Sequence[Mapping[str, str]] = ()) -> None:
+        """Draw the views that were kept.
+
+        Args:
+            title: Second half of the figure's title.
+            history: Rows of ``history.csv``.
+        """
         training = self.network.training
         self.network.eval()
         with torch.no_grad():
             pictures = {name: p.float().cpu().numpy() for name, p in self.network.pictures(self.views).items()}
         self.network.train(training)
-        with self.path.with_name(progress.FILE).open(newline="") as file:
-            history = list(csv.DictReader(file))
-        title = f"{SYNTHETIC if self.synthetic else 'validation'}, after {trainer.state.iteration} steps"
-        draw(self.path, pictures, history, title, self.spacing)
+        title = f"{SYNTHETIC if self.synthetic else 'validation'}, {title}"
+        draw(self.path, pictures, history, title, self.spacing, self.names)
 
 
 def draw(
@@ -86,6 +99,7 @@ def draw(
     history: Sequence[Mapping[str, str]],
     title: str,
     spacing: Sequence[float] = (1, 1, 1),
+    names: Sequence[str] = (),
 ) -> None:
     """Draw axial slices of volumes above the curves of a run, as a PNG that is replaced at once.
 
@@ -98,6 +112,7 @@ def draw(
         history: Rows of ``history.csv``.
         title: Title of the whole figure.
         spacing: mm per voxel along D, H, W.
+        names: Names of the volumes.
     """
     from matplotlib.figure import Figure
 
@@ -107,12 +122,12 @@ def draw(
     panels = curves_of(history) if len(history) > 1 else {}
     columns = min(range(min(3, len(panels) or 1), WIDEST + 1), key=lambda count: (-len(panels) % count, -count))
     width, height = drawing.fit([aspect] * len(volumes), 2.6, 1.9 * columns if panels else 5.0, 12.0)
-    slices = len(first) * height + 2 * LINE
+    slices = len(first) * (height + LINE) + 3 * LINE
     curves = CURVE_HEIGHT * ceil(len(panels) / columns)
     figure = Figure(figsize=(width, slices + curves), layout="constrained")
     hidden = any(np.isnan(volume).any() for volume in volumes.values())
-    notes = ["axial slices, seen from below", *["blue: hidden from the network"] * hidden]
-    figure.suptitle(f"{title} ({', '.join(notes)})", fontsize=10)
+    notes = f"axial, seen from below; black margins: outside the scan{'; blue: hidden' * hidden}"
+    figure.suptitle(f"{title}\n{notes}", fontsize=10)
     above, *below = figure.subfigures(2, 1, height_ratios=(slices, curves)) if panels else [figure]
     grid = above.subplots(len(first), len(volumes), squeeze=False)
     for row, axes_of_row in enumerate(grid):
@@ -121,6 +136,8 @@ def draw(
             cut = drawing.slice_of(volume[row], AXIAL, index)
             picture = np.moveaxis(cut, 0, -1) if len(cut) == 3 else cut[0]
             drawing.show(axes, picture, AXIAL, spacing, (0, 1), name if row == 0 else "", interpolation="nearest")
+        case = f"{names[row]}, " if names else ""
+        axes_of_row[0].set_title(f"{axes_of_row[0].get_title()}\n{case}slice {index}".strip(), fontsize=9)
     if below:
         _draw_curves(below[0], panels, columns)
     drawing.save(figure, path)
