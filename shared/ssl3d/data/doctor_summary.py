@@ -70,11 +70,10 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
         channels = int(max(images["channels"], key=images["channels"].get))
         if channels > 1:
             settings |= {"cases#channels": channels, "network_def#backbone#in_channels": channels}
-    if ids:
-        settings["cases#label_ids"] = ids
-        if ids == list(range(len(ids))) and any(label["voxels"] for label in document["labels"]):
-            settings |= {"network_def#out_channels": len(ids), "validate#postprocessing#to_onehot": len(ids)}
-            settings["label_names"] = [label["name"] for label in document["labels"][1:]]
+    if ids and not any(label["voxels"] for label in document["labels"]):
+        settings["cases#label_ids"] = ids  # classes of whole scans
+    elif len(ids) > 1 and ids == list(range(len(ids))):
+        settings["label_names"] = ",".join(label["name"] for label in document["labels"][1:])
     if not document["written"] and document["cases"]["good"] < document["cases"]["total"]:
         settings["skip_bad"] = True
     return settings

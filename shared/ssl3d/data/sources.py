@@ -80,6 +80,15 @@ def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str
     return Source(name, licence, content.get("synthetic") is True, labels, listed, sections)
 
 
+def read_labels(file: Path) -> dict[int, str]:
+    """Return id -> name of each structure, as a data set's JSON file says; empty where it does not or is not there.
+
+    Raises:
+        ValueError: the file is not valid JSON.
+    """
+    return _labels(_read_json(file).get("labels")) if file.is_file() else {}
+
+
 def _labels(labels: Any) -> dict[int, str]:
     """Id -> name, as a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``) says."""
     pairs = labels.items() if isinstance(labels, dict) else ()

@@ -20,6 +20,7 @@ from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..version import __version__
 from . import checkpoints
+from .class_channels import describe_classes
 from .facts import preprocessing
 from .start import backbone_of, is_synthetic
 
@@ -48,6 +49,7 @@ class Publish:
         method: how the weights are learned.
         branch: which network of a method is ``model.pt``: ``student`` or ``teacher``.
         roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
+        label_names: names of the classes 1, 2 and so on of a segmentation, for the passport.
 
     Raises:
         ValueError: a method without that branch; the transforms leave one of these open. Said at the start, not after
@@ -65,6 +67,7 @@ class Publish:
         method: str = "supervised",
         branch: str = "student",
         roi_size: Sequence[int] | None = None,
+        label_names: Sequence[str] = (),
     ) -> None:
         self.run_dir = Path(run_dir)
         self.network = checkpoints.unwrapped(network)
@@ -75,6 +78,7 @@ class Publish:
         self.folder = self.run_dir if self.synthetic else Path(model_dir)
         self.method = method
         self.branch = branch
+        self.label_names = list(label_names)
         if hasattr(self.network, "student") and not hasattr(self.network, branch):
             raise ValueError(f"branch: {type(self.network).__name__} has no {branch}.")
         self.facts = preprocessing(dataset.transform)
@@ -123,6 +127,7 @@ class Publish:
         if self.folder.name == "models" and metadata.is_file():
             content = json.loads(metadata.read_text(encoding="utf-8"))
             content["passports"] = content.get("passports", {}) | {name: asdict(passport)}
+            describe_classes(content, passport.label_names)
             with replacing(metadata) as temporary:
                 temporary.write_text(readable_json(content), encoding="utf-8")
 
@@ -156,6 +161,7 @@ class Publish:
             licence=TERMS + ", ".join(dict.fromkeys(licences)),
             results=results,
             trained=getattr(getattr(network, "student", network), "trained", "backbone"),
+            label_names=self.label_names,
         )
 
 

@@ -11,6 +11,7 @@ from .loading import LoadVolumed, named_by_case
 from .matched_views import MatchedViews
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
+from .scoring import ScoredClassesd
 from .spatial import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
 from .structure_map import StructureMapd, TokenGridd
@@ -34,6 +35,7 @@ __all__ = [
     "PairViews",
     "SafeSpacingd",
     "SaveRegistrationd",
+    "ScoredClassesd",
     "SpatialAugmentation",
     "StructureMapd",
     "TokenGridd",
