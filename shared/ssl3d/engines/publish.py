@@ -19,9 +19,9 @@ from ..data import DrawDataset
 from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..version import __version__
+from ..weights.facts import preprocessing
 from . import checkpoints
 from .class_channels import describe_classes
-from .facts import preprocessing
 from .start import backbone_of, is_synthetic
 
 logger = logging.getLogger(__name__)

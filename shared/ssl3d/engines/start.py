@@ -11,7 +11,6 @@ from torch import nn
 
 from .. import weights
 from ..data import Datalist
-from .facts import preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +59,8 @@ def start_network(
         weights.load(getattr(network, "student", network), file, part=reached)
         if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
             network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
-    if transform is not None and passport is not None:
-        _warn_of_differences(file, passport, transform)
+    if transform is not None:
+        weights.warn_of_other_settings(file, transform)
     return network.to(device)
 
 
@@ -94,16 +93,9 @@ def trained_network(
     passport = weights.passport_of(path)
     if passport is not None and passport.synthetic:
         logger.warning(f"{path}: DEMONSTRATION WEIGHTS, trained on synthetic anatomy, not for images of people.")
-    if passport is not None and transform is not None:
-        _warn_of_differences(path, passport, transform)
+    if transform is not None:
+        weights.warn_of_other_settings(path, transform)
     return network.to(device).eval()
-
-
-def _warn_of_differences(path: Path, passport: weights.Passport, transform: Compose) -> None:
-    facts = preprocessing(transform)
-    facts.pop("roi_size", None)  # another crop is no mismatch
-    for sentence in weights.differences(passport, facts):
-        logger.warning(f"{path}: {sentence}")
 
 
 def backbone_of(network: nn.Module) -> Any:

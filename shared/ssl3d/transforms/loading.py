@@ -1,5 +1,6 @@
 """Loading volumes, those of DICOM series included, into dictionaries."""
 
+import logging
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +16,13 @@ from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
 from torch import Tensor
 
 from ..data.dicom_volume import read_series
+from ..data.hounsfield import HIGH, LOW
 from ..data.nifti import BadFileError, Volume
+from ..weights import other_modality, passport_of
 
+logger = logging.getLogger(__name__)
+
+SAMPLE = 100_000  # voxels that a scan's percentiles rest on
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
 
 
@@ -82,14 +88,20 @@ class LoadVolumed(LoadImaged):
     Args:
         keys: of paths, or lists of paths, one a channel.
         allow_missing_keys: see ``LoadImaged``.
+        weights: a weights file; a warning names each scan that looks like another modality than those that it was
+            trained on. Keys with ``label`` in their name are not looked at.
 
     Examples:
         >>> LoadVolumed("image")({"image": "patient01"})["image"].shape  # doctest: +SKIP
         torch.Size([1, 512, 512, 300])
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
+    def __init__(
+        self, keys: KeysCollection, allow_missing_keys: bool = False, weights: str | Path | None = None
+    ) -> None:
         super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        self.weights = weights
+        self.passport = None if weights is None else passport_of(Path(weights).expanduser())
         self.register(FileOrderReader())
         self.register(SeriesReader())
 
@@ -99,7 +111,20 @@ class LoadVolumed(LoadImaged):
         for key in self.key_iterator(d):
             if "name" in d and isinstance(d[key], MetaTensor):
                 d[key].meta[NAME] = str(d["name"])
+            if self.passport is not None and "label" not in str(key):
+                low, high = _percentiles(d[key][0])
+                if text := other_modality(self.passport, low, high):
+                    file = d[key].meta.get("filename_or_obj")
+                    logger.warning(f"{file}: {text} ({self.weights}). The result may be nonsense.")
         return d
+
+
+def _percentiles(volume: Tensor) -> tuple[float, float]:
+    """Percentiles 0.5 and 99.5 of a volume (D, H, W), over a coarse grid of its voxels."""
+    step = max(1, int((volume.numel() / SAMPLE) ** (1 / 3)))
+    values = np.asarray(volume[::step, ::step, ::step], np.float32)
+    low, high = np.percentile(values, (LOW, HIGH))
+    return float(low), float(high)
 
 
 def named_by_case(meta: Mapping[str, Any] | None, saver: Transform) -> dict[str, Any]:

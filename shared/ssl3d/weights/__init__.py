@@ -5,7 +5,7 @@ from .finding import resolve
 from .loading import LoadReport, WeightsMismatch, load
 from .passport import Passport, differences, passport_of
 from .saving import save
-from .settings import trained_spacing
+from .settings import other_modality, trained_spacing, warn_of_other_settings
 
 __all__ = [
     "Classes",
@@ -14,10 +14,12 @@ __all__ = [
     "WeightsMismatch",
     "differences",
     "load",
+    "other_modality",
     "passport_of",
     "resolve",
     "save",
     "trained_classes",
     "trained_spacing",
     "training_classes",
+    "warn_of_other_settings",
 ]
