@@ -176,8 +176,13 @@ def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None)
     found = set(volume.ids)
     unknown = sorted(found - label_ids if label_ids is not None else {value for value in found if value < 0})
     if unknown:
-        expected = f"the map has {sorted(label_ids)}" if label_ids is not None else "ids begin at 0"
-        raise BadFileError(f"unknown label ids {unknown[:20]}: {expected}", "Map the ids, or correct the label map")
+        if label_ids is None:
+            raise BadFileError(f"unknown label ids {unknown[:20]}: ids begin at 0", "Map the ids")
+        raise BadFileError(
+            f"unknown label ids {unknown[:20]}: the map has {sorted(label_ids)}",
+            "To train on other classes, name all of them: --label_names head,body,tail for ids 1, 2, 3. Else correct "
+            "the label map",
+        )
     return found, volume.uneven
 
 

@@ -39,7 +39,7 @@ def fit(
     Args:
         items: datalist items or pairs.
         preprocessing: ``spacing`` (mm), ``orientation``, ``intensity`` and ``roi_size`` (voxels), each optional, as
-            ``engines.facts.preprocessing`` reads them off the transforms.
+            ``weights.facts.preprocessing`` reads them off the transforms.
         skip_bad: leave bad items out, logged one by one, instead of raising.
         cache_dir: folder of what validation has kept (see ``ssl3d.data.cache_dir``).
 

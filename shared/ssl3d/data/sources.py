@@ -94,6 +94,15 @@ def licence_of(content: Mapping[str, Any]) -> str:
     return printable(next(filter(None, found), "unknown"))
 
 
+def read_labels(file: Path) -> dict[int, str]:
+    """Return id -> name of each structure, as a data set's JSON file says; empty where it does not or is not there.
+
+    Raises:
+        ValueError: the file is not valid JSON.
+    """
+    return _labels(read_json(file).get("labels")) if file.is_file() else {}
+
+
 def _labels(labels: Any) -> dict[int, str]:
     """Id -> name, as a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``) says."""
     pairs = labels.items() if isinstance(labels, dict) else ()

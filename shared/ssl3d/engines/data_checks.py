@@ -10,7 +10,7 @@ from monai.transforms import Compose
 
 from ..data import Datalist, PairList
 from ..data.fit import fit
-from .facts import preprocessing
+from ..weights.facts import preprocessing
 
 REFERENCE = re.compile(r"@([\w#:]+)")
 

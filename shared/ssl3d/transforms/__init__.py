@@ -12,6 +12,7 @@ from .loading import LoadVolumed, named_by_case
 from .matched_views import MatchedViews
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
+from .scoring import ScoredClassesd
 from .spatial import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
 from .structure_map import StructureMapd, TokenGridd
@@ -37,6 +38,7 @@ __all__ = [
     "SaveRegistrationd",
     "ScalePercentiles",
     "ScalePercentilesd",
+    "ScoredClassesd",
     "SpatialAugmentation",
     "StructureMapd",
     "TokenGridd",

@@ -15,7 +15,7 @@ from ..data.texts import read_json
 PARTS = ("encoder", "backbone", "network")
 INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}
 TRAINED = ("encoder", "backbone")
-_OPTIONAL = ("sha256", "results", "trained")
+_OPTIONAL = ("sha256", "results", "trained", "label_names")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class Passport:
         licence: licence of the weights, with the conditions that the data carry over.
         sha256: of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
         results: measured, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
+        label_names: names of the classes 1, 2 and so on of a segmentation; empty for other networks, and in passports
+            of earlier versions, whose weights have the classes of their bundle.
 
     Raises:
         ValueError: a value that is not as described; the message names the field and the value.
@@ -65,6 +67,7 @@ class Passport:
     sha256: str = ""
     results: list[dict[str, Any]] = field(default_factory=list)
     trained: str = "backbone"
+    label_names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("method", "backbone", "network", "ssl3d_version", "licence"):
@@ -113,6 +116,13 @@ class Passport:
             and all(_has(e, metric=_is_text, value=_is_number, command=_is_text) for e in self.results),
             "results",
             'a list of {"metric": text, "value": number, "command": text}',
+        )
+        self._require(
+            _is_sequence(self.label_names)
+            and all(map(_is_text, self.label_names))
+            and len(set(self.label_names)) == len(self.label_names),
+            "label_names",
+            "a list of different names",
         )
 
     def _require(self, valid: bool, name: str, wanted: str) -> None:
