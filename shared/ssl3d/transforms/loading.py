@@ -1,6 +1,8 @@
 """Loading volumes, those of DICOM series included, into dictionaries."""
 
+import logging
 import os
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from torch import Tensor
 
 from ..data.dicom_volume import read_series
 from ..data.volume import WHOLE, BadFileError, Volume
+
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # the same offer
 
 LABELS = ("label", "fixed_label", "moving_label")
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
@@ -93,7 +97,9 @@ class LoadVolumed(LoadImaged):
     """
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, labels: KeysCollection = LABELS) -> None:
-        super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        with warnings.catch_warnings():  # MONAI offers to decode DICOM on a GPU, which is not used here
+            warnings.filterwarnings("ignore", message=".*nvImageCodec")
+            super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
         self.labels = ensure_tuple(labels)
         self.register(FileOrderReader())
         self.register(SeriesReader())
