@@ -57,7 +57,7 @@ def examine(
     try:
         source = read_source(root, datalist)
     except ValueError as error:  # what is wrong with the list is a finding like any other
-        source = Source(root.name, "unknown", False, {}, True, {})
+        source = Source(root.name, "unknown", False, {}, True, {}, root)
         file = root / (datalist or DATASET)
         where = str(file if file.is_file() else root)
         general.append(Fault(where, str(error).rstrip("."), "Mend that, and look again"))

@@ -11,6 +11,7 @@ from typing import Any
 import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
+from .cases import announce_cases
 from .memory import keep_freed_memory
 from .monai_label import adopt_checkpoint_loader
 from .overrides import unknown_keys
@@ -59,6 +60,7 @@ def _check(workflow: ConfigWorkflow) -> None:
             network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes)
     for engine in re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run")))):
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
+    announce_cases(parser)
 
 
 def running_workflow() -> ConfigWorkflow:
