@@ -90,11 +90,12 @@ def _list_images(
     images = nifti_files([place])
     if not images:
         studies = list_studies(place, cache_dir)
-        for name, path in studies:
-            yield _labelled({"image": str(path), "name": name}, labels)
+        for name, path, patient in studies:
+            known = {"patient": patient} if patient else {}
+            yield _labelled({"image": str(path), "name": name, **known}, labels)
         if not studies:
-            for entry in list_nested(place, label_folders):
-                yield _labelled(entry, labels)
+            for nested in list_nested(place, label_folders):
+                yield _labelled(nested, labels)
     for name, files in group_channels(images, labels, declared, expected).items():
         paths = [str(file) for file in files]
         entry: dict[str, Any] = {"image": paths if len(paths) > 1 else paths[0]}

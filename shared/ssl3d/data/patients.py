@@ -53,7 +53,7 @@ def find_patients(entries: Sequence[Mapping[str, Any]], folder: Path) -> Patient
     """
     names = [str(entry["name"]) for entry in entries]
     if any(entry.get("patient") is not None for entry in entries):
-        keys = [str(entry.get("patient", name)).replace("/", "_") for name, entry in zip(names, entries, strict=True)]
+        keys = [str(entry.get("patient", name)) for name, entry in zip(names, entries, strict=True)]
         return _told(keys, 'the key "patient"')
     subjects = [
         BIDS.search(name) or BIDS.search(_place(entry, folder)) for name, entry in zip(names, entries, strict=True)

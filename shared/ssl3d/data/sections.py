@@ -118,7 +118,7 @@ def _split(
                 f'how many there are: --split "folds 5/{number}".'
             )
         parts = make_folds(training + validation, count, patients)
-        if not (number or 0) < count:
+        if (number or 0) >= count:
             raise ValueError(f"There is no fold {number} of {count}: folds count from 0 to {count - 1}.")
         held_out = parts[number or 0]
         names = {entry["name"] for entry in held_out}
@@ -150,12 +150,10 @@ def _by_word(
 def by_patient(
     entries: Entries, patients: Mapping[str, str], split: Callable[[list[str]], dict[str, list[str]]]
 ) -> dict[str, Entries]:
-    """Sections of ``entries``, where ``split`` divides the sorted patients."""
-    scans: dict[str, Entries] = {}
-    for entry in sorted(entries, key=lambda entry: entry["name"]):
-        scans.setdefault(patients[entry["name"]], []).append(entry)
+    """Divide cases into sections; ``split`` divides the patients, each named by the first of the patient's cases."""
+    scans = _scans(entries, patients)
     sections = split(list(scans))
-    return {section: [entry for key in keys for entry in scans[key]] for section, keys in sections.items()}
+    return {section: [entry for name in names for entry in scans[name]] for section, names in sections.items()}
 
 
 def make_folds(entries: Entries, count: int, patients: Mapping[str, str]) -> list[Entries]:
@@ -169,13 +167,20 @@ def make_folds(entries: Entries, count: int, patients: Mapping[str, str]) -> lis
     Raises:
         ValueError: ``count`` is out of range.
     """
-    keys = sorted({patients[entry["name"]] for entry in entries})
-    if not 2 <= count <= len(keys):
-        raise ValueError(f"{len(keys)} patient(s) can be divided into 2 to {len(keys)} folds, not into {count}.")
-    random.Random("\n".join(keys)).shuffle(keys)
-    place = {key: number % count for number, key in enumerate(keys)}
-    ordered = sorted(entries, key=lambda entry: entry["name"])
-    return [[entry for entry in ordered if place[patients[entry["name"]]] == fold] for fold in range(count)]
+    scans = _scans(entries, patients)
+    names = list(scans)
+    if not 2 <= count <= len(names):
+        raise ValueError(f"{len(names)} patient(s) can be divided into 2 to {len(names)} folds, not into {count}.")
+    random.Random("\n".join(names)).shuffle(names)
+    return [[entry for name in sorted(names[fold::count]) for entry in scans[name]] for fold in range(count)]
+
+
+def _scans(entries: Entries, patients: Mapping[str, str]) -> dict[str, Entries]:
+    """Name of a patient's first case -> all cases of that patient, in the order of their names."""
+    groups: dict[str, Entries] = {}
+    for entry in sorted(entries, key=lambda entry: entry["name"]):
+        groups.setdefault(patients[entry["name"]], []).append(entry)
+    return {group[0]["name"]: group for group in groups.values()}
 
 
 def _declared_folds(source: Source, training: Entries) -> list[tuple[Entries, Entries]]:
