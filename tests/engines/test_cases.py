@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from monai.bundle import ConfigParser
 
 from ssl3d.data import Datalist
 from ssl3d.engines.cases import announce_cases, describe_cases
@@ -11,10 +10,15 @@ from ssl3d.engines.cases import announce_cases, describe_cases
 RUN = ["$@train#trainer.run()"]
 
 
+class Parser(dict):
+    """A config whose entries are objects already."""
+
+    get_parsed_content = dict.__getitem__
+
+
 def parser_of(tmp_path, training, validation, run=RUN, **more):
-    config = {"output_dir": str(tmp_path / "out"), "run": run, "keep": [training, validation], **more}
-    config |= {"train": {"dataset": {"data": "$@keep[0]"}}, "validate": {"dataset": {"data": "$@keep[1]"}}}
-    return ConfigParser(config)
+    data = {"train#dataset#data": training, "validate#dataset#data": validation}
+    return Parser({"output_dir": str(tmp_path / "out"), "run": run, **data, **more})
 
 
 def test_names_of_each_section(make_dataset, tmp_path, caplog):

@@ -12,6 +12,7 @@ import numpy as np
 from .content import identity, remember
 from .dicom_volume import read_series
 from .grid import Grid
+from .label_ids import keep_ids
 from .nifti import EXTENSIONS, SHIFT, BadFileError, Volume, read_volume, short
 
 RESAMPLE = "Resample one onto the grid of the other, labels with nearest neighbour"
@@ -94,9 +95,13 @@ def check_item(
     elif isinstance(label, Integral):
         if ids is not None and int(label) not in ids:
             faults.append(Fault(images[0], f"label {label} is not one of {sorted(ids)}", "Correct the datalist"))
-    elif checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids)) == {0}:
-        remedy = "Nothing to do if the structure is really absent"
-        faults.append(Fault(str(label), "background only", remedy, fatal=False))
+    else:
+        found_ids = checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids))
+        if found_ids is not None:
+            keep_ids(str(label), found_ids, cache_dir)
+        if found_ids == {0}:
+            remedy = "Nothing to do if the structure is really absent"
+            faults.append(Fault(str(label), "background only", remedy, fatal=False))
     return faults
 
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from . import folders
 from .dicom_cases import with_series
+from .label_ids import absent_ids
 from .sections import allows_no_validation, check_split, describe_patients, split_source
 from .sources import Source, read_source
 from .splits import SECTIONS, labelled_subset
@@ -100,6 +101,7 @@ class Datalist(list):
         if dataset_dir is None and datalist is not None:
             datalist = Path(datalist).expanduser().absolute()
             dataset_dir = datalist.parent
+        label_ids = None if label_ids is None else [int(value) for value in label_ids]
         source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist, cache_dir, channels)
         self.sections: dict[str, list[str]] = {}
         self.how = note = ""
@@ -127,6 +129,8 @@ class Datalist(list):
             cache_dir=cache_dir,
         )
         super().__init__(good)
+        if section == "training" and label_ids is not None and labels == "required":
+            _warn_of_absent(absent_ids(good, label_ids, cache_dir), source)
         self.synthetic = source.synthetic
         self.corpus = [{"name": source.name, "count": len(self), "licence": source.licence}]
         logger.info(
@@ -165,6 +169,19 @@ def _synthetic_folder(kind: str, synthesis: Mapping[str, Any], cache_dir: str | 
             if not (folder / "dataset.json").is_file():  # else another process was first
                 raise
     return folder
+
+
+def _warn_of_absent(absent: Sequence[int], source: Source) -> None:
+    if absent:
+        named = ", ".join(
+            f"{number} ({source.labels[number]})" if number in source.labels else str(number) for number in absent
+        )
+        logger.warning(
+            "%s: no training label holds class %s. The network cannot learn it. Check the label ids, or leave this "
+            "class out.",
+            source.name,
+            named,
+        )
 
 
 def _no_section(name: str, section: str, sections: Mapping[str, list[str]], how: str) -> str:
