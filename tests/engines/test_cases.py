@@ -5,7 +5,7 @@ import json
 import pytest
 
 from ssl3d.data import Datalist
-from ssl3d.engines.cases import announce_cases, describe_cases
+from ssl3d.engines.cases import announce_cases, describe_cases, section_to_evaluate
 
 RUN = ["$@train#trainer.run()"]
 
@@ -57,3 +57,9 @@ def test_five_validation_cases_are_no_reason_to_warn(make_dataset, tmp_path, cap
     items = [{"image": f"{i}", "name": f"{i}"} for i in range(10)]
     announce_cases(parser_of(tmp_path, items[:5], items[5:]))
     assert "validation case" not in caplog.text
+
+
+@pytest.mark.parametrize(("split", "section"), [("positional", "test"), ("pretraining", "validation"), ("none", "")])
+def test_the_section_that_the_next_command_evaluates(make_dataset, tmp_path, split, section):
+    training = Datalist(make_dataset(4), "training", split=split)
+    assert section_to_evaluate(parser_of(tmp_path, training, [])) == section

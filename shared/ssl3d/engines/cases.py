@@ -82,6 +82,12 @@ def describe_cases(training: Iterable[Mapping[str, Any]], validation: Iterable[M
     return document
 
 
+def section_to_evaluate(parser: ConfigParser) -> str:
+    """Return ``test``, or where the run's data have no such cases ``validation``, or an empty text without these."""
+    sections = getattr(parser.get_parsed_content(TRAINING), "sections", {}) if TRAINING in parser else {}
+    return next((section for section in ("test", "validation") if sections.get(section)), "" if sections else "test")
+
+
 def _names(items: Iterable[Mapping[str, Any]]) -> list[str]:
     return [str(item.get("name", item.get("image", ""))) for item in items]
 
