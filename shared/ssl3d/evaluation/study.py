@@ -110,7 +110,8 @@ def study(
         chosen = [*common, "--split", str(split)] if split else common
         for command, result in _commands(run, root, dataset_dir, section, chosen, source.synthetic):
             _execute(command, result, bundle, run.folder(root))
-        logger.info(f"done: pretrained {run.pretrained}, labels {run.labels}, seed {run.seed}")
+        fold = "" if run.fold is None else f", fold {run.fold}"
+        logger.info(f"done: pretrained {run.pretrained}, labels {run.labels}, seed {run.seed}{fold}")
 
     epochs = int(settings.get("epochs") or parser.get("epochs") or 1)
     with _Progress([run.folder(root) for run in runs], epochs), ThreadPoolExecutor(jobs) as pool:
@@ -131,7 +132,7 @@ def _commands(
     folder = run.folder(root)
     models = folder / "demo" if synthetic else folder  # where a run writes its weights
     common = [
-        *("--dataset_dir", str(dataset_dir), "--output_dir", str(folder), "--model_dir", str(models)),
+        *("--dataset_dir", str(dataset_dir), "--output_dir", str(folder)),
         *("--num_labelled", run.labels, "--seed", str(run.seed), *settings),
     ]
     program = [sys.executable, "-m", "monai.bundle", "run", "--config_file"]
