@@ -73,6 +73,9 @@ def copy_bundle(name: str, folder: Path) -> Path:
             config.write_text(
                 coarse.replace('"synthesis": {"subjects": 24}', '"synthesis": {"subjects": 24, "size": 32}')
             )
+            for passport in (root / "models").glob("*.json"):  # inference takes the spacing from there
+                content = passport.read_text()
+                passport.write_text(content.replace('"spacing": [3.0, 3.0, 3.0]', '"spacing": [12.0, 12.0, 12.0]'))
     return root
 
 

@@ -24,8 +24,8 @@ from torch import nn
 
 from ssl3d.engines import Checkpoints, Progress
 from ssl3d.engines.checkpoints import NotFiniteError
-from ssl3d.engines.facts import preprocessing
 from ssl3d.engines.progress import duration
+from ssl3d.weights.facts import preprocessing
 
 DATA = [{"image": torch.full((1, 2), float(i)), "label": torch.full((1, 2), 2.0 * i)} for i in range(4)]
 

@@ -58,6 +58,7 @@ class Datalist(list):
 
     Attributes:
         skipped: faults of the cases left out.
+        skip_bad, cache_dir: as given.
         synthetic: whether the data are synthetic.
         corpus: name, number of cases and licence, as a passport wants them.
         sections: section -> names of its cases, before any are left out; empty for section ``all``.
@@ -131,6 +132,7 @@ class Datalist(list):
         super().__init__(good)
         if section == "training" and label_ids is not None and labels == "required":
             _warn_of_absent(absent_ids(good, label_ids, cache_dir), source)
+        self.skip_bad, self.cache_dir = skip_bad, cache_dir
         self.synthetic = source.synthetic
         self.corpus = [{"name": source.name, "count": len(self), "licence": source.licence}]
         logger.info(

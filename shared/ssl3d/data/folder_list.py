@@ -4,14 +4,16 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .channels import group_channels
 from .dicom_cases import list_studies
 from .nested import list_nested
-from .nifti import EXTENSIONS
+from .nifti import CONVERT, is_nifti, is_other_image
 from .splits import SECTIONS, case_name
+from .texts import printable
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +90,7 @@ def _list_images(
     label_folders = [path for path in (own if place != folder else folder.glob("labels*")) if path.is_dir()]
     labels = nifti_files(label_folders)
     images = nifti_files([place])
+    _say_unread(place, bool(images))
     if not images:
         studies = list_studies(place, cache_dir)
         for name, path, patient in studies:
@@ -114,7 +117,7 @@ def nifti_files(folders: Iterable[Path]) -> dict[str, Path]:
         ValueError: two files differ in their folder or ending only.
     """
     files = sorted(file for folder in folders for file in folder.iterdir())
-    files = [file for file in files if file.name.endswith(EXTENSIONS) and file.name[0] != "."]
+    files = [file for file in files if is_nifti(file) and file.name[0] != "."]
     names = Counter(map(case_name, files))
     twice = [str(file) for file in files if names[case_name(file)] > 1]
     if twice:
@@ -123,6 +126,25 @@ def nifti_files(folders: Iterable[Path]) -> dict[str, Path]:
             "rename the files that do not belong, or list the cases in a dataset.json."
         )
     return {case_name(file): file for file in files}
+
+
+def unread_images(folder: Path, with_nifti: bool = True) -> list[Path]:
+    """Files of a folder that look like images of formats that are not read there; DICOM is, where no NIfTI is."""
+    files = sorted(file for file in folder.iterdir() if is_other_image(file) and file.name[0] != ".")
+    return [file for file in files if with_nifti or file.suffix.lower() not in (".dcm", ".ima")]
+
+
+@cache  # said once for a training, which lists the folder for each section
+def _say_unread(folder: Path, with_nifti: bool) -> None:
+    files = unread_images(folder, with_nifti)
+    if files:
+        logger.warning(
+            "%d file(s) in %s look like images and are not read: %s. %s.",
+            len(files),
+            printable(folder),
+            shortened([printable(file.name) for file in files]),
+            CONVERT,
+        )
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from .content import walk_files
-from .nifti import EXTENSIONS
+from .nifti import OTHERS, is_nifti
 from .patients import VISIT
+from .splits import case_name
 
 logger = logging.getLogger(__name__)
 
@@ -19,23 +20,6 @@ LABEL = re.compile(
 LABEL_FOLDER = re.compile(r"segmentations?|labels?.*|masks?", re.IGNORECASE)
 DATATYPES = {"anat", "func", "dwi", "pet", "fmap", "perf", "eeg", "meg", "ct", "mr", "mri"}  # folders of BIDS and alike
 DERIVED = {"derivatives", "sourcedata", "code", "stimuli"}  # folders of BIDS that hold no scans of the data set
-PICTURES = (
-    ".nrrd",
-    ".nhdr",
-    ".mha",
-    ".mhd",
-    ".mgz",
-    ".mgh",
-    ".img",
-    ".hdr",
-    ".mnc",
-    ".dcm",
-    ".npy",
-    ".npz",
-    ".h5",
-    ".tif",
-    ".tiff",
-)
 
 
 def list_nested(folder: Path, left_out: Collection[Path] = ()) -> list[dict[str, Any]]:
@@ -63,8 +47,8 @@ def list_nested(folder: Path, left_out: Collection[Path] = ()) -> list[dict[str,
             continue
         inner = next((level for level, part in enumerate(parts) if level and LABEL_FOLDER.fullmatch(part)), None)
         for file in files:
-            if file.name.endswith(EXTENSIONS):
-                is_label = inner is not None or LABEL.search(_stem(file))
+            if is_nifti(file):
+                is_label = inner is not None or LABEL.search(case_name(file))
                 (labels if is_label else images)[_case(parts[:inner])].append(file)
     if not images:
         return []
@@ -100,10 +84,6 @@ def list_nested(folder: Path, left_out: Collection[Path] = ()) -> list[dict[str,
     return [entry for entry, _ in entries]
 
 
-def _stem(file: Path) -> str:
-    return file.name.removesuffix(".gz").removesuffix(".nii")
-
-
 def _case(parts: tuple[str, ...]) -> tuple[str, ...]:
     """Folders of a case, without a last one that names the kind of data."""
     return parts[:-1] if len(parts) > 1 and parts[-1].lower() in DATATYPES else parts
@@ -135,7 +115,7 @@ def endings_found(folder: Path) -> str:
         ending
         for files in walk_files(folder)
         for file in files
-        for ending in PICTURES
+        for ending in OTHERS
         if file.name.lower().endswith(ending)
     )
     if not found:

@@ -8,7 +8,8 @@ WIDTH = 120
 
 def readable_json(value: Any) -> str:
     """``value`` as JSON text with a final newline."""
-    return _text(value, 0, 0) + "\n"
+    text = _text(value, 0, 0) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # a path that is not UTF-8, as JSON escapes it
 
 
 def _text(value: Any, indent: int, used: int) -> str:

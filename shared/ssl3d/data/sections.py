@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .patients import Patients, find_patients
-from .sources import Source, canonical_section, read_json
+from .sources import Source, canonical_section
 from .splits import HIPPOCAMPUS_NAMES, SECTIONS, case_name, hippocampus_split, positional_split
+from .texts import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """What a data set's folder or JSON file lists: cases with absolute paths and unique names."""
 
-import json
 import os
 import re
 from collections import Counter
@@ -10,8 +9,9 @@ from typing import Any, NamedTuple
 
 from .folder_list import list_folder, shortened
 from .nested import endings_found
-from .nifti import EXTENSIONS
+from .nifti import is_nifti
 from .splits import SECTIONS, case_name
+from .texts import printable, read_json
 
 LISTS = {  # names of a section in JSON files of the Decathlon, of MONAI and of others
     "training": ("training", "train"),
@@ -68,16 +68,14 @@ def read_source(
         ImportError: there are DICOM files, and pydicom is not installed.
     """
     file = folder / (datalist or "dataset.json")
-    if datalist and not file.is_file():
+    if datalist and not os.path.lexists(file):
         raise FileNotFoundError(f"The datalist {file} does not exist. Give its path absolute or relative to {folder}.")
-    content = read_json(file) if file.is_file() else {}
+    content = read_json(file) if os.path.lexists(file) else {}
     lists = listed_sections(content, file)
     listed = bool(lists.get("training") or datalist)
     if listed:
         sections = {
-            section: [_entry(entry, folder, f"{file}: {section} entry {i}") for i, entry in enumerate(entries, 1)]
-            for section, entries in lists.items()
-            if entries
+            section: _entries(entries, folder, f"{file}: {section}") for section, entries in lists.items() if entries
         }
         if not sections.get("training"):
             raise ValueError(f'{file} lists nothing under "training".')
@@ -89,9 +87,8 @@ def read_source(
                 f"{folder / 'imagesTr'}. Put the images there, or give a datalist.{endings_found(folder)}"
             )
     _name_entries([entry for entries in sections.values() for entry in entries], folder)
-    licence = str(content.get("licence") or content.get("license") or "unknown")
-    name, labels = str(content.get("name") or folder.name), _labels(content.get("labels"))
-    return Source(name, licence, content.get("synthetic") is True, labels, listed, sections, folder)
+    name, labels = name_of(content, folder), _labels(content.get("labels"))
+    return Source(name, licence_of(content), content.get("synthetic") is True, labels, listed, sections, folder)
 
 
 def canonical_section(key: str) -> str | None:
@@ -126,13 +123,33 @@ def listed_sections(content: Mapping[str, Any], file: Path) -> dict[str, list[An
 def _is_case(entry: Any) -> bool:
     if isinstance(entry, dict):
         return any(key in entry for key in PATHS)
-    return isinstance(entry, str) and entry.lower().endswith(EXTENSIONS)
+    return isinstance(entry, str) and is_nifti(entry)
 
 
 def _declared_channels(content: Mapping[str, Any]) -> int | None:
     """Number of ``channel_names`` (nnU-Net v2) or ``modality`` (v1) in ``dataset.json``; None without them."""
     names = content.get("channel_names") or content.get("modality")
     return len(names) if isinstance(names, dict) and names else None
+
+
+def name_of(content: Mapping[str, Any], folder: Path) -> str:
+    """The name of a data set, as its JSON file says; that of its folder where it does not."""
+    return printable(str(content.get("name") or "").strip() or folder.name)
+
+
+def licence_of(content: Mapping[str, Any]) -> str:
+    """The licence of a data set, as its JSON file says; ``unknown`` where it does not."""
+    found = (str(content.get(key) or "").strip() for key in ("licence", "license"))
+    return printable(next(filter(None, found), "unknown"))
+
+
+def read_labels(file: Path) -> dict[int, str]:
+    """Return id -> name of each structure, as a data set's JSON file says; empty where it does not or is not there.
+
+    Raises:
+        ValueError: the file is not valid JSON.
+    """
+    return _labels(read_json(file).get("labels")) if file.is_file() else {}
 
 
 def _labels(labels: Any) -> dict[int, str]:
@@ -146,20 +163,11 @@ def _labels(labels: Any) -> dict[int, str]:
         return {}
 
 
-def read_json(file: Path, kind: type = dict) -> Any:
-    """The content of a JSON file, which must be of a type.
-
-    Raises:
-        ValueError: not JSON, or another type.
-    """
+def _entries(listed: list[Any], folder: Path, where: str) -> list[dict[str, Any]]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(content, kind):
-        what = 'an object with a list "training"' if kind is dict else f"a {kind.__name__}"
-        raise ValueError(f"{file} must hold {what}, not a {type(content).__name__}.")
-    return content
+        return [_entry(entry, folder, f"{where} entry {number}") for number, entry in enumerate(listed, 1)]
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deep.") from error
 
 
 def _entry(entry: Any, folder: Path, where: str) -> dict[str, Any]:
@@ -191,7 +199,7 @@ def _absolute(value: Any, folder: Path) -> Any:
         return [_absolute(element, folder) for element in value]
     if isinstance(value, str):
         path = portable(value, folder)
-        if path.endswith(EXTENSIONS) or os.path.isfile(folder / path):
+        if is_nifti(path) or os.path.isfile(folder / path):
             return str(folder / path)
     return value
 
@@ -204,7 +212,7 @@ def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
         stem = case_name(image)
         if files[stem] > 1:
             stem = os.path.relpath(Path(image).with_name(stem), folder).replace(os.sep, "_")
-        entry["name"] = str(entry.get("name", stem))
+        entry["name"] = printable(str(entry.get("name", stem)))
     twice = [name for name, count in Counter(entry["name"] for entry in entries).items() if count > 1]
     if twice:
         raise ValueError(

@@ -30,7 +30,7 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 class NotFiniteError(RuntimeError):
-    """The loss or the weights of a run are NaN or infinite."""
+    """The loss or the weights of a run are NaN or infinite; resuming would end in the same place."""
 
 
 class Checkpoints:
@@ -164,8 +164,10 @@ class Checkpoints:
         return f"epoch {trainer.state.epoch}, step {step} of {trainer.state.epoch_length}"
 
     def _advice(self) -> str:
-        kept = f"The state before is kept in {self.path}. " if self.path.is_file() else ""
-        return f"{kept}Try a lower --learning_rate, or --amp false; then look at the scans with `ssl3d doctor`."
+        advice = "Try a lower --learning_rate or --amp false, and look at the scans with `ssl3d doctor`."
+        if not self.path.is_file():
+            return advice
+        return f"{advice} The last good state is kept: start the new run from it with --pretrained {self.path}."
 
     def _save(self, trainer: Trainer) -> None:
         tensors = self.network.state_dict()

@@ -10,6 +10,8 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from .checkpoints import FILE as CHECKPOINT
+from .checkpoints import NotFiniteError
 from .workflow import root_cause
 
 FILE = "error.txt"
@@ -47,8 +49,8 @@ def explanation(workflow: ConfigWorkflow, error: BaseException) -> str:
     else:
         text = f"Stopped{where}: {_words(root)}"
     folder = found.get("run_dir")
-    checkpoint = None if folder is None else Path(folder) / "checkpoint.pt"
-    if begun and checkpoint is not None and checkpoint.is_file():
+    checkpoint = None if folder is None else Path(folder) / CHECKPOINT
+    if begun and not isinstance(root, NotFiniteError) and checkpoint is not None and checkpoint.is_file():
         text += f"\nThe last complete epoch is kept in {checkpoint}: add --resume true to go on from there."
     return text
 

@@ -13,6 +13,7 @@ from monai.bundle import ConfigWorkflow
 
 from . import lock
 from .cases import announce_cases
+from .data_checks import check_data
 from .failures import explain_failures
 from .flag import flag
 from .memory import keep_freed_memory
@@ -75,6 +76,7 @@ def _check(workflow: ConfigWorkflow) -> None:
         items = parser.get_parsed_content("dataset").data
         check_apart(parser.get_parsed_content("output_dir"), items)
     for engine in engines:
+        check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
     announce_cases(parser)
 

@@ -19,8 +19,9 @@ from ..data import DrawDataset
 from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..version import __version__
+from ..weights.facts import preprocessing
 from . import checkpoints
-from .facts import preprocessing
+from .class_channels import describe_classes
 from .flag import flag
 from .start import backbone_of, is_synthetic
 from .writable import check_writable
@@ -51,6 +52,7 @@ class Publish:
         branch: Which network of a method is ``model.pt``: ``student`` or ``teacher``.
         roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
         publish: Whether to replace the bundle's weights; the words of the command line will do.
+        label_names: names of the classes 1, 2 and so on of a segmentation, for the passport.
 
     Raises:
         ValueError: On construction: a method without that branch; a preprocessing that does not define what the
@@ -69,6 +71,7 @@ class Publish:
         branch: str = "student",
         roi_size: Sequence[int] | None = None,
         publish: bool | str = False,
+        label_names: Sequence[str] = (),
     ) -> None:
         self.run_dir = Path(run_dir)
         self.network = checkpoints.unwrapped(network)
@@ -85,6 +88,7 @@ class Publish:
                 check_writable("model_dir", self.model_dir)
         self.method = method
         self.branch = branch
+        self.label_names = list(label_names)
         if hasattr(self.network, "student") and not hasattr(self.network, branch):
             raise ValueError(f"branch: {type(self.network).__name__} has no {branch}.")
         self.facts = preprocessing(dataset.transform)
@@ -142,6 +146,7 @@ class Publish:
         if self.model_dir.name == "models" and metadata.is_file():
             content = json.loads(metadata.read_text(encoding="utf-8"))
             content["passports"] = content.get("passports", {}) | {name: asdict(passport)}
+            describe_classes(content, passport.label_names)
             with replacing(metadata) as temporary:
                 temporary.write_text(readable_json(content), encoding="utf-8")
 
@@ -175,6 +180,7 @@ class Publish:
             licence=TERMS + ", ".join(dict.fromkeys(licences)),
             results=results,
             trained=getattr(getattr(network, "student", network), "trained", "backbone"),
+            label_names=self.label_names,
         )
 
 
