@@ -47,7 +47,23 @@ def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
     assert found["labels"] == labels
     assert found["seeds"] == seeds
     assert found["pretrained"] == ["none"]
-    assert found["overrides"] == []
+    assert found["settings"] == {}
+    assert found["folds"] is None
+
+
+def test_further_flags_of_the_study_go_to_the_runs_as_they_were_written(monkeypatch, tmp_path):
+    found = {}
+    (tmp_path / "table.md").write_text("| table |")
+    monkeypatch.setattr(cli, "run_study", lambda *_, **options: found.update(options) or tmp_path / "table.md")
+    flags = {
+        "epochs": "10", "label_names": "head,body,tail", "roi_size": "[32, 48, 32]", "network_def#out_channels": "4",
+        "learning_rate": "0.001", "amp": "true", "pixdim": "1.5",
+    }  # fmt: skip
+    words = [word for key, value in flags.items() for word in (f"--{key}", value)]
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "study", "bundle", "data", "out", "--folds", "5", *words])
+    cli.main()
+    assert found["settings"] == flags
+    assert found["folds"] == 5
 
 
 @pytest.mark.parametrize(

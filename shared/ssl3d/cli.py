@@ -15,6 +15,7 @@ from .data.readable_json import readable_json
 from .data.synthetic import synthesize as write_synthetic
 from .engines import flag
 from .evaluation.study import study as run_study
+from .evaluation.study_runs import settings_as_text
 from .release import bench as run_bench
 from .release import bench_inference as run_bench_inference
 from .release import export as run_export
@@ -94,12 +95,14 @@ def study(
     seeds: int | Sequence[int] = (0, 1, 2),
     pretrained: str | Sequence[str] = "none",
     section: str = "validation",
+    folds: int | None = None,
     jobs: int = 2,
-    epochs: int | None = None,
+    **settings: object,
 ) -> str:
     """Train and evaluate a segmentation bundle with few and many labels, and write one table with intervals.
 
-    Stopped, it goes on where it was when it is started again.
+    Keys of the bundle's config can follow as further flags, such as --epochs 20, --label_names head,body,tail or
+    --train#trainer#amp true; they hold for all runs. Stopped, the study goes on where it was when it is started again.
 
     Example: ssl3d study bundles/hippocampus_mri_segmentation Task04_Hippocampus my_study --labels 4,all --seeds 0,1
 
@@ -111,8 +114,9 @@ def study(
         seeds: comma-separated.
         pretrained: starting weights: none, names of bundles, paths; comma-separated.
         section: validation, to choose settings; test, once they are frozen.
+        folds: cross-validation with so many folds, for few labels; the number of cases gives leave-one-out.
         jobs: runs at a time, one thread each.
-        epochs: of each training; the bundle's own number when not given.
+        settings: keys of the bundle's config.
 
     Returns:
         Path of the table, printed.
@@ -125,8 +129,9 @@ def study(
         seeds=[int(seed) for seed in _several(seeds)],
         pretrained=[str(start) for start in _several(pretrained)],
         section=section,
+        folds=None if folds is None else int(folds),
         jobs=jobs,
-        overrides=[] if epochs is None else ["--epochs", str(epochs)],
+        settings=settings_as_text(settings),
     )
     print(table.read_text())
     return str(table)
@@ -287,6 +292,8 @@ def main() -> None:
     try:
         # `from` is a word of Python's, so that no argument can be called so
         words = [re.sub(r"^--from(?==|$)", "--from_", word) for word in sys.argv[1:]]
+        if {"--help", "-h"} & set(words) and "--" not in words:  # a command that takes any flag would take this one
+            words = [*(word for word in words if word not in ("--help", "-h")), "--", "--help"]
         fire.Fire(COMMANDS, words, name="ssl3d")
     except (ImportError, ValueError, OSError, RuntimeError) as error:
         print(f"ssl3d: {error}", file=sys.stderr)

@@ -12,6 +12,7 @@ import numpy as np
 from .content import identity, remember
 from .dicom_volume import read_series
 from .grid import Grid
+from .label_ids import keep_ids
 from .nifti import SHIFT, is_nifti, read_volume, short
 from .texts import printable
 from .volume import BadFileError, Volume
@@ -99,6 +100,7 @@ def check_item(
     else:
         found_ids = checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids))
         if found_ids is not None:
+            keep_ids(str(label), found_ids[0], cache_dir)
             faults += [Fault(str(label), *doubt, fatal=False) for doubt in _label_doubts(*found_ids)]
     return faults
 

@@ -16,9 +16,10 @@ from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
 from .doctor_scans import find_misfits, find_odd_scans
 from .doctor_summary import is_ct, suggested_settings, summary
+from .folder_list import unread_images
 from .nifti import CONVERT, is_nifti
 from .readable_json import readable_json
-from .sources import Source, read_source, unread_images
+from .sources import Source, read_source
 from .splits import SECTIONS, case_name
 from .validation import THREADS
 
@@ -58,7 +59,7 @@ def examine(
     try:
         source = read_source(root, datalist)
     except ValueError as error:  # what is wrong with the list is a finding like any other
-        source = Source(root.name, "unknown", False, {}, True, {})
+        source = Source(root.name, "unknown", False, {}, True, {}, root)
         file = root / (datalist or DATASET)
         where = str(file if file.is_file() else root)
         general.append(Fault(where, str(error).rstrip("."), "Correct that, then run the doctor again"))

@@ -13,6 +13,7 @@ from monai.bundle import ConfigWorkflow
 
 from . import lock
 from .backbone_check import check_backbone
+from .cases import announce_cases
 from .data_checks import check_data
 from .failures import explain_failures
 from .flag import flag
@@ -78,6 +79,7 @@ def _check(workflow: ConfigWorkflow) -> None:
     for engine in engines:
         check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
+    announce_cases(parser)
 
 
 def _rank() -> int:
