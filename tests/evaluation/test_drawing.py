@@ -92,7 +92,7 @@ def test_planes_name_their_sides():
         ("coronal", "R", "S"),
         ("sagittal", "A", "S"),
     ]
-    assert AXIAL.title(7) == "axial 7, seen from below"
+    assert AXIAL.title(7) == "axial 7, from below"
 
 
 @pytest.mark.parametrize("plane", PLANES, ids=lambda plane: plane.name)
@@ -158,8 +158,8 @@ def test_the_preview(figures, tmp_path):
     pred = np.roll(label, 2, axis=0)
     preview.draw(tmp_path / "a.png", corner_volume(), label, pred, ["organ"], HISTORY, "case 7", SPACING)
     check(figures[0], 6)
-    titles = " ".join(axes.get_title() for axes in figures[0].axes)
-    assert f"mean Dice {mean_dice(label, pred, [1]):.3f}" in titles and "seen from the front" in titles
+    titles = " ".join(axes.get_title(loc="left") for axes in figures[0].axes)
+    assert f"mean Dice {mean_dice(label, pred, [1]):.3f}" in titles and "from the front" in titles
     assert figures[0].get_suptitle() == "case 7"
 
 
@@ -168,7 +168,7 @@ def test_the_views(figures, tmp_path):
     pictures = {"image": volume, "colours": np.stack([volume] * 3, axis=1), "one channel": volume[:, None]}
     views_preview.draw(tmp_path / "a.png", pictures, HISTORY, "title", SPACING, ["one", "two"])
     check(figures[0], 6)
-    assert "axial, seen from below" in figures[0].get_suptitle()
+    assert "axial, from below" in figures[0].get_suptitle()
     assert [axes.get_title() for axes in figures[0].axes[:2]] == ["image\none, slice 8", "colours"]
 
 
@@ -273,7 +273,7 @@ def test_the_tool_for_segmentations_reads_any_orientation(stored, figures, monke
     files = [tmp_path / f"{name}.nii.gz" for name in ("image", "label", "prediction")]
     run(monkeypatch, "draw_segmentation.py", *files, tmp_path / "a.png", "--label_map", tmp_path / "map.json")
     check(figures[0], 6)
-    assert any("mean Dice 1.000" in axes.get_title() for axes in figures[0].axes)
+    assert any("mean Dice 1.000" in axes.get_title(loc="left") for axes in figures[0].axes)
     assert figures[0].get_suptitle() == "image"
 
 
