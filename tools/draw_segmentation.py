@@ -1,6 +1,7 @@
-"""Draws a scan with a reference segmentation above and a prediction below, in the slices that hold most organs.
+"""Draw a scan with a reference segmentation above and a prediction below, in the slices that hold most organs.
 
-The patient's right and front are on the left; the window is -175 to 250 HU.
+The picture follows the convention of all pictures of this project (the patient's right is on the left). The window is
+-175 to 250 HU.
 
 Example:
     python tools/draw_segmentation.py ct.nii.gz labels.nii.gz ct_seg.nii.gz picture.png --label_map map.json
@@ -14,11 +15,12 @@ from matplotlib.figure import Figure
 from monai.transforms import Compose, MapLabelValued, Orientationd, SqueezeDimd
 
 from ssl3d.data import label_map
-from ssl3d.evaluation.preview import COLOURS, PLANES
+from ssl3d.evaluation import drawing
+from ssl3d.evaluation.label_picture import draw_label_maps, size_of
 from ssl3d.transforms import LoadVolumed
 
 KEYS = ("image", "reference", "prediction")
-WINDOW = (-175, 250)  # HU
+WINDOW = (-175.0, 250.0)  # HU
 
 
 def main() -> None:
@@ -28,6 +30,7 @@ def main() -> None:
         parser.add_argument(key, type=Path)
     parser.add_argument("picture", type=Path)
     parser.add_argument("--label_map", default="btcv", help="how the reference numbers the organs (default: btcv)")
+    parser.add_argument("--title", default="", help="title of the picture (default: name of the scan)")
     arguments = parser.parse_args()
     mapping = label_map(arguments.label_map)
     load = Compose(
@@ -40,31 +43,12 @@ def main() -> None:
     )
     item = load({key: str(getattr(arguments, key)) for key in KEYS})
     image, *classes = (np.asarray(item[key]) for key in KEYS)
-    spacing = np.linalg.norm(np.asarray(item["image"].affine)[:3, :3], axis=0)
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
-    grid = figure.subplots(2, 3)
-    for column, plane in enumerate(PLANES):
-        across, up = (axis for axis in range(3) if axis != column)
-        counts = [
-            [(np.take(classes[0], i, column) == o).any() for o in mapping.annotated[1:]]
-            for i in range(image.shape[column])
-        ]
-        index = int(np.sum(counts, axis=1).argmax())
-        for row, (name, volume) in enumerate(zip(KEYS[1:], classes, strict=True)):
-            axes = grid[row, column]
-            look = {"origin": "lower", "aspect": spacing[up] / spacing[across], "interpolation": "nearest"}
-            axes.imshow(np.take(image, index, column).T, cmap="gray", vmin=WINDOW[0], vmax=WINDOW[1], **look)
-            for organ in mapping.annotated[1:]:
-                mask = organ == np.take(volume, index, column).T
-                if mask.any():
-                    axes.contour(mask, levels=[0.5], colors=COLOURS[organ - 1], linewidths=1.5)
-            axes.set_title(f"{name}, {plane} {index}", fontsize=10)
-            axes.set_axis_off()
-            axes.invert_xaxis()  # the patient's right and front are on the left
-    for organ, name in zip(mapping.annotated[1:], mapping.names, strict=True):
-        grid[0, 0].plot([], [], color=COLOURS[organ - 1], label=name)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=9)
-    figure.savefig(arguments.picture)
+    spacing = drawing.spacing_of(item["image"])
+    names = dict(zip(mapping.annotated[1:], mapping.names, strict=True))
+    figure = Figure(figsize=size_of(image.shape, spacing, 2, len(names)), layout="constrained")
+    figure.suptitle(arguments.title or arguments.image.name.split(".")[0], fontsize=11)
+    draw_label_maps(figure, image, dict(zip(KEYS[1:], classes, strict=True)), names, spacing, WINDOW)
+    drawing.save(figure, arguments.picture)
 
 
 if __name__ == "__main__":

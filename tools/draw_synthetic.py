@@ -1,8 +1,9 @@
-"""Draws slices of a synthetic data set, each beside the same slice with its labels, as the documentation shows them.
+"""Draw slices of a synthetic data set, each beside the same slice with its labels.
 
-Axial, coronal and sagittal, where most structures are cut (where a set has classes, in the middle, and the class is
-written above); the patient's right and front are on the left. CT is shown in the soft-tissue window (level 40, width
-400), chests in that of the lungs (-600, 1500), MR from its 1st to its 99.5th percentile.
+Each subject is shown in axial, coronal and sagittal slices, in the convention of all pictures of this project (the
+patient's right is on the left). The slices hold most structures; in a set with one class per scan they are the middle
+ones, and the class is in the title. CT is shown in the soft-tissue window (level 40, width 400 HU), a chest with one
+class per scan in the lung window too (level -600, width 1500 HU), MR from its 1st to its 99.5th percentile.
 
 Example:
     ssl3d synthesize abdominal_ct abdomens --subjects 3 --size 128
@@ -11,15 +12,32 @@ Example:
 
 import argparse
 import json
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-PLANES = ((2, "axial"), (1, "coronal"), (0, "sagittal"))  # axis of an RAS volume across the plane
-SOFT_TISSUE, LUNGS = (-160.0, 240.0), (-1350.0, 150.0)  # HU
+from ssl3d.evaluation import drawing
+from ssl3d.evaluation.drawing import LINE, PLANES, Plane
+from ssl3d.evaluation.label_picture import slice_with_most
+
+SOFT_TISSUE, LUNG = (-160.0, 240.0), (-1350.0, 150.0)  # HU
+
+
+class Panel(NamedTuple):
+    """One picture of a subject: what to draw, and labels to draw over it or None."""
+
+    picture: np.ndarray
+    plane: Plane
+    spacing: list[float]
+    aspect: float
+    window: tuple[float, float]
+    title: str
+    labels: np.ndarray | None = None
 
 
 def main() -> None:
@@ -27,51 +45,52 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset_dir", type=Path, help="folder with dataset.json")
     parser.add_argument("picture", type=Path, help="PNG file to write")
-    parser.add_argument("--subjects", type=int, default=3, help="how many, the first ones")
+    parser.add_argument("--subjects", type=int, default=2, help="number of subjects, the first ones")
     arguments = parser.parse_args()
     content = json.loads((arguments.dataset_dir / "dataset.json").read_text(encoding="utf-8"))
-    entries = content["training"][: arguments.subjects]
-    classes = isinstance(entries[0]["label"], int)
-    columns = len(PLANES) * (1 if classes else 2)
-    figure = Figure(figsize=(3 * columns, 3 * len(entries)), layout="constrained", facecolor="black")
-    axes = figure.subplots(len(entries), columns, squeeze=False)
-    for row, entry in zip(axes, entries, strict=True):
-        image = _canonical(arguments.dataset_dir, entry["image"])
-        labels = None if classes else np.asarray(_canonical(arguments.dataset_dir, entry["label"]).dataobj)
-        if content["modality"]["0"] == "CT":
-            window = LUNGS if classes else SOFT_TISSUE
-        else:
-            window = tuple(np.percentile(image.dataobj, (1, 99.5)))
-        shown = content["labels"][str(entry["label"])] if classes else content["kind"]
-        for (axis, name), panels in zip(PLANES, row.reshape(len(PLANES), -1), strict=True):
-            _draw(panels, image, labels, axis, window)
-            panels[0].set_title(f"{shown}, {name}", color="white", fontsize=8)
-    figure.savefig(arguments.picture, dpi=100)
+    rows = [list(_panels(arguments.dataset_dir, content, e)) for e in content["training"][: arguments.subjects]]
+    aspects = np.mean([[panel.aspect for panel in row] for row in rows], axis=0).tolist()
+    width, height = drawing.fit(aspects, 2.4, most=13.0)
+    figure = Figure(figsize=(width, len(rows) * (height + 2 * LINE) + LINE), layout="constrained")
+    figure.suptitle(f"synthetic anatomy: {content['kind']}", fontsize=11)
+    axes = figure.subplots(len(rows), len(aspects), squeeze=False, width_ratios=aspects)
+    for panel, place in zip(chain.from_iterable(rows), axes.flat, strict=True):
+        drawing.show(place, panel.picture, panel.plane, panel.spacing, panel.window, panel.title)
+        if panel.labels is not None:
+            drawing.overlay(place, panel.labels)
+    drawing.save(figure, arguments.picture)
 
 
 def _canonical(folder: Path, file: str | list[str]) -> nib.Nifti1Image:
-    """The volume in RAS; of several contrasts the first."""
+    """Read a volume in RAS, the first one of several contrasts."""
     return nib.as_closest_canonical(nib.load(folder / (file if isinstance(file, str) else file[0])))
 
 
-def _draw(panels: np.ndarray, image: nib.Nifti1Image, labels: np.ndarray | None, axis: int, window: tuple) -> None:
-    """One slice of an RAS volume across ``axis``, and beside it the same with its labels where there are any."""
-    spacing = np.delete(nib.affines.voxel_sizes(image.affine), axis)
-    number = image.shape[axis] // 2
-    if labels is not None:
-        slices = np.moveaxis(labels, axis, 0)
-        counts = [(len(np.unique(plane)), np.count_nonzero(plane)) for plane in slices]
-        number = max(range(len(counts)), key=counts.__getitem__)
-    settings = {"origin": "lower", "aspect": spacing[1] / spacing[0]}
-    grey = np.take(np.asarray(image.dataobj), number, axis=axis).T[:, ::-1]
-    for panel in panels:
-        panel.imshow(grey, cmap="gray", vmin=window[0], vmax=window[1], **settings)
-        panel.set_axis_off()
-    if labels is not None:
-        overlay = np.take(labels, number, axis=axis).T[:, ::-1]
-        colours = colormaps["tab20"](overlay % 20)
-        colours[..., 3] = np.where(overlay > 0, 0.55, 0)
-        panels[1].imshow(colours, interpolation="nearest", **settings)
+def _panels(folder: Path, content: dict[str, Any], entry: dict[str, Any]) -> Iterator[Panel]:
+    """Yield the panels of a subject, two for each plane: with and without labels, or in two windows."""
+    volume = _canonical(folder, entry["image"])
+    voxels, spacing = np.asarray(volume.dataobj), nib.affines.voxel_sizes(volume.affine).tolist()
+    ct = content["modality"]["0"] == "CT"
+    window = SOFT_TISSUE if ct else drawing.window_of(voxels, 1)
+    labels, case = None, Path(np.ravel(entry["image"])[0]).name.split(".")[0]
+    if isinstance(entry["label"], int):
+        case = content["labels"][str(entry["label"])]
+    else:
+        labels = np.asarray(_canonical(folder, entry["label"]).dataobj)
+    for plane in PLANES:
+        number = voxels.shape[plane.axis] // 2
+        if labels is not None:
+            number = slice_with_most(labels, plane, [int(label) for label in np.unique(labels) if label > 0])
+        look = drawing.slice_of(voxels, plane, number), plane, spacing, drawing.aspect_of(voxels.shape, spacing, plane)
+        title = f"{case}\n{plane.title(number)}"
+        if labels is not None:
+            yield Panel(*look, window, title)
+            yield Panel(*look, window, "labels", drawing.slice_of(labels, plane, number))
+        elif ct:
+            yield Panel(*look, LUNG, f"{title}\nlung window")
+            yield Panel(*look, window, "soft-tissue window")
+        else:
+            yield Panel(*look, window, title)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import nibabel as nib
 import numpy as np
+from matplotlib.figure import Figure
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelUtils
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from ssl3d.evaluation import drawing
+from ssl3d.evaluation.label_picture import draw_label_maps, size_of
 
 FIT = re.compile(r"Loaded \S+/(\S+): ([\d.]+) % of the elements fit\. Entries: (\d+) matched, .* (\d+) missing")
 CREDIT = "\nscan: Medical Segmentation Decathlon, Task04 Hippocampus, CC BY-SA 4.0"
@@ -116,45 +116,34 @@ class Session:
         return self.client.train_status()["status"]
 
     def draw(self, model: str, answers: dict[str, dict[str, Any]]) -> Path:
-        """One row an answer, and one for the correct label: three slices each, outlines over the scan."""
+        """Draw the correct label and each answer over the scan: one row each, with its Dice."""
         scan = next(iter(answers.values()))["scan"]
-        image = nib.as_closest_canonical(nib.load(self.studies / f"{scan}.nii.gz"))
-        files = {name: answer["file"] for name, answer in answers.items()}
-        files["correct label"] = str(self.truth / model / f"{scan}.nii.gz")
-        volumes = {name: np.asarray(nib.as_closest_canonical(nib.load(f)).dataobj) for name, f in files.items()}
-        labels = self.info["models"][model]["labels"]
-        colours = matplotlib.colormaps["tab20"].colors
-        centre = np.argwhere(volumes["correct label"] > 0).mean(axis=0).round().astype(int)
-        spacing, scalar = image.header.get_zooms(), image.get_fdata()
-        low, high = np.percentile(scalar, [1, 99])
-        figure, axes = plt.subplots(len(volumes), 3, figsize=(7, 2.4 * len(volumes) + 0.7), squeeze=False)
-        for row, (name, volume) in zip(axes, volumes.items(), strict=True):
-            for axis, (panel, view) in enumerate(zip(row, ("sagittal", "coronal", "axial"), strict=True)):
-                first, second = (spacing[other] for other in range(3) if other != axis)
-                panel.imshow(
-                    scalar.take(centre[axis], axis).T,
-                    "gray",
-                    origin="lower",
-                    vmin=low,
-                    vmax=high,
-                    aspect=second / first,
-                )
-                plane = volume.take(centre[axis], axis).T
-                for number, index in enumerate(labels.values()):
-                    if (plane == index).any():
-                        panel.contour(plane == index, [0.5], colors=[colours[2 * number % 20]], linewidths=1.8)
-                panel.set(xticks=[], yticks=[])
-                panel.set_title(view if panel is not row[1] else f"{name}\n{view}", fontsize=9)
-        handles = [plt.Line2D([], [], color=colours[2 * number % 20], label=name) for number, name in enumerate(labels)]
-        columns = min(4, len(handles))
-        figure.legend(handles=handles, ncols=columns, loc="lower center", fontsize=8, frameon=False)
-        figure.suptitle(f"MONAI Label, {model}: {scan}{CREDIT if DECATHLON.fullmatch(scan) else ''}", fontsize=9)
-        legend = 0.3 * -(-len(handles) // columns) / figure.get_figheight()
-        figure.tight_layout(rect=(0, legend, 1, 1))
+        files = {"correct label": str(self.truth / model / f"{scan}.nii.gz")}
+        files |= {name: answer["file"] for name, answer in answers.items()}
+        labels = {index: name for name, index in self.info["models"][model]["labels"].items()}
+        title = f"MONAI Label, {model}: {scan}{CREDIT if DECATHLON.fullmatch(scan) else ''}"
         path = self.output / f"{model}.png"
-        figure.savefig(path, dpi=110)
-        plt.close(figure)
+        draw(self.studies / f"{scan}.nii.gz", {name: Path(file) for name, file in files.items()}, labels, title, path)
         return path
+
+
+def draw(scan: Path, files: dict[str, Path], labels: dict[int, str], title: str, picture: Path) -> None:
+    """Draw label maps over a scan: one row each.
+
+    Args:
+        scan: NIfTI file.
+        files: NIfTI files of label maps by title, the correct one first.
+        labels: Names of the labels, by id.
+        title: Title of the picture.
+        picture: Output PNG file.
+    """
+    image = nib.as_closest_canonical(nib.load(scan))
+    voxels, spacing = image.get_fdata(), list(map(float, image.header.get_zooms()[:3]))
+    maps = {name: np.asarray(nib.as_closest_canonical(nib.load(file)).dataobj) for name, file in files.items()}
+    figure = Figure(figsize=size_of(voxels.shape, spacing, len(maps), len(labels)), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    draw_label_maps(figure, voxels, maps, labels, spacing, drawing.window_of(voxels, 1, 99))
+    drawing.save(figure, picture)
 
 
 def _dice(a: np.ndarray, b: np.ndarray) -> float | None:

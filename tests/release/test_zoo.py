@@ -8,16 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import zipfile
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 from monai.bundle import download as monai_download
+from web_servers import faulty, running
 
 from ssl3d import cli
 from ssl3d.release import get, index, server
@@ -53,18 +51,6 @@ def zoo(tmp_path) -> Path:
     return folder
 
 
-@contextmanager
-def running(serving):
-    thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{serving.server_port}"
-    finally:
-        serving.shutdown()
-        serving.server_close()
-        thread.join()
-
-
 @pytest.fixture
 def url(zoo):
     with running(server(zoo, 0)) as address:
@@ -77,29 +63,6 @@ def interruptible():
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, former)
-
-
-@contextmanager
-def faulty(answer):
-    """A server that answers each request with ``answer(path, start) -> (status, headers, body)``."""
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
-            asked.append((self.path, start))
-            status, headers, body = answer(self.path, start)
-            self.send_response(status)
-            for key, value in headers.items():
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
-        yield address, asked
 
 
 def test_the_index_names_every_release_with_its_hashes(zoo):
@@ -296,7 +259,7 @@ def test_a_port_in_use_is_told(zoo):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=rf"Port {port} cannot be had.*another --port"):
+        with pytest.raises(OSError, match=rf"Cannot listen on port {port}: .*with --port"):
             server(zoo, port)
     for wrong in (70000, -1, "http", 8000.5):
         with pytest.raises(ValueError, match=f"between 0 and 65535, got {wrong!r}"):

@@ -57,6 +57,7 @@ class Datalist(list):
 
     Attributes:
         skipped: faults of the cases left out.
+        skip_bad, cache_dir: as given.
         synthetic: whether the data are synthetic.
         corpus: name, number of cases and licence, as a passport wants them.
 
@@ -120,6 +121,7 @@ class Datalist(list):
             cache_dir=cache_dir,
         )
         super().__init__(good)
+        self.skip_bad, self.cache_dir = skip_bad, cache_dir
         self.synthetic = source.synthetic
         self.corpus = [{"name": source.name, "count": len(self), "licence": source.licence}]
         logger.info("%s: %d of %d %s cases.", source.name, len(self), total, section)

@@ -16,7 +16,7 @@ from .content import identity
 from .dicom_headers import Header, read_headers
 from .dicom_series import LABELS, NIFTI_LABELS, group_series, indented
 from .dicom_volume import find_volume
-from .nifti import BadFileError
+from .volume import BadFileError
 
 logger = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ from tqdm import tqdm
 
 from . import folders
 from .content import Memo, identity, walk_files
+from .dicom_start import begins_like_dicom, encoding
+from .stand_ins import ANNEX, LENGTH, stand_in
 
-VERSION = 1  # raise it when Header changes, so that files are read anew
+VERSION = 2  # raise it when Header changes, so that files are read anew
 THREADS = 8  # files on a network drive answer late, and beside each other
 SUFFIX = ".dcm"
 TAGS = (
@@ -79,8 +82,9 @@ class Header(NamedTuple):
 def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Header]:
     """Headers of all DICOM files below ``folder``, known by their content whatever their names.
 
-    Links are followed. Hidden files are left alone, as is a ``DICOMDIR``. A file that is called ``.dcm`` and is none is
-    listed with its problem. Results are kept for each folder until one of its files changes.
+    Links are followed. Hidden files are left alone, as is a ``DICOMDIR``. Files without the preamble of
+    DICOM are read too, where they begin as a data set does. A file that is called ``.dcm`` and is none is listed with
+    its problem. Results are kept for each folder until one of its files changes.
 
     Args:
         folder: of any depth.
@@ -95,12 +99,10 @@ def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Head
     with ThreadPoolExecutor(THREADS) as pool:
         for files in walk:
             key = json.dumps([VERSION, list(pool.map(_identity, files))])
-            kept = memo.get(key)
-            if kept is None:
+            headers = memo.get(key, partial(_restored, folder=files[0].parent))
+            if headers is None:
                 headers = [header for header in pool.map(_header, files) if header]
                 memo.set(key, _shortened(headers))
-            else:
-                headers = _restored(kept, files[0].parent)
             found += headers
     return [header for header in found if header.kind != DIRECTORY]
 
@@ -114,25 +116,41 @@ def _identity(file: Path) -> str:
 
 def _header(file: Path) -> Header | None:
     """None for what is not meant to be DICOM."""
+    named = file.suffix.lower() == SUFFIX
     try:
         with open(file, "rb") as stream:
-            start = stream.read(132)
-            if start[128:] == b"DICM":
+            start = stream.read(LENGTH)
+            if start[128:132] == b"DICM":
                 stream.seek(0)
                 return _parsed(stream, str(file))
+            if begins_like_dicom(start):
+                stream.seek(0)
+                header = _parsed(stream, str(file))
+                if not header.problem or named:
+                    return header
     except OSError as error:
-        if file.suffix.lower() == SUFFIX:
-            return Header(str(file), None, f"unreadable ({error.strerror})")
+        if named:
+            return Header(str(file), None, _unreadable(file, error))
         return None
-    if file.suffix.lower() != SUFFIX:
+    if not named:
         return None
-    return Header(str(file), None, "not a DICOM file, against its name" if start else "empty file of 0 bytes")
+    if not start:
+        return Header(str(file), None, "empty file of 0 bytes")
+    instead = stand_in(start)
+    problem = f"not a DICOM file, despite its ending {file.suffix}"
+    return Header(str(file), None, f"{instead.problem} ({instead.remedy})" if instead else problem)
+
+
+def _unreadable(file: Path, error: OSError) -> str:
+    if file.is_symlink() and "annex/objects" in os.readlink(file):
+        return f"a git-annex link without its content ({ANNEX.remedy})"
+    return f"unreadable ({error.strerror})"
 
 
 def _parsed(stream: Any, path: str) -> Header:
     pydicom = import_pydicom()
     try:
-        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS), force=True)
         kind = pydicom.uid.UID(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", "")).name
         lacking = [tag for tag in ("SeriesInstanceUID", "Rows", "Columns") if not dataset.get(tag)]
         if lacking and (not kind or kind.endswith("Image Storage")):
@@ -155,7 +173,7 @@ def _parsed(stream: Any, path: str) -> Header:
             (int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
             _numbers(dataset.get("PixelSpacing"), 2),
             _numbers(dataset.get("ImageOrientationPatient"), 6),
-            str(dataset.file_meta.get("TransferSyntaxUID", "")),
+            str(dataset.file_meta.get("TransferSyntaxUID") or encoding(dataset)),
         )
     except Exception as error:  # pydicom has no common base for what a damaged header provokes
         return Header(path, None, f"unreadable header ({error})")

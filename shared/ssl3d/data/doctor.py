@@ -14,10 +14,11 @@ from . import folders
 from .checks import Fault
 from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
+from .doctor_scans import find_misfits, find_odd_scans
 from .doctor_summary import is_hounsfield, suggested_settings, summary
-from .nifti import EXTENSIONS
+from .nifti import CONVERT, is_nifti
 from .readable_json import readable_json
-from .sources import Source, read_source
+from .sources import Source, read_source, unread_images
 from .splits import SECTIONS, case_name
 from .validation import THREADS
 
@@ -60,9 +61,11 @@ def examine(
         source = Source(root.name, "unknown", False, {}, True, {})
         file = root / (datalist or DATASET)
         where = str(file if file.is_file() else root)
-        general.append(Fault(where, str(error).rstrip("."), "Mend that, and look again"))
+        general.append(Fault(where, str(error).rstrip("."), "Correct that, then run the doctor again"))
     cases = _examine_all(source, sorted(source.labels) or None)
     _find_odd_ones(cases)
+    find_odd_scans(cases)
+    find_misfits(cases, summary(cases, source.labels)["images"])
     find_odd_labels(cases, source.labels)
     find_copies(cases)
     if against is not None:
@@ -154,11 +157,14 @@ def _left_over_files(cases: Sequence[Case]) -> Iterator[Fault]:
     """Files that lie among the labels and images of a folder and belong to no case."""
     used = {Path(file) for case in cases for file in (*case.files, case.entry.get("label")) if isinstance(file, str)}
     for folder in sorted({Path(case.files[0]).parent for case in cases}):
+        if folder.is_dir() and any(is_nifti(case.files[0]) for case in cases):
+            for file in unread_images(folder):
+                yield Fault(str(file), "looks like an image and is not read", CONVERT, fatal=False)
         labels = folder.with_name(folder.name.replace("images", "labels", 1))
         problems = {labels: "a label without an image of its name", folder: "belongs to no case"}
         for place, problem in problems.items():
             for file in sorted(place.glob("*")):
-                if file.name.endswith(EXTENSIONS) and file.name[0] != "." and file not in used:
+                if is_nifti(file) and file.name[0] != "." and file not in used:
                     yield Fault(str(file), problem, "Rename it, list it, or take it away", fatal=False)
 
 

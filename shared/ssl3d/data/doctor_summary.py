@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from .doctor_facts import PERCENTILES, Case
-from .hounsfield import is_hounsfield
+from .hounsfield import looks_hounsfield
 
 WINDOW_RANGE = (-1000, 3000)  # HU
 STRIDE, LARGEST_ROI = 16, 96  # voxels: the compact U-Net's coarsest stride, and a crop that trains on one GPU
 
 
-def is_ct(case: Case) -> bool:
+def is_hounsfield(case: Case) -> bool:
     """Tell whether the intensities of a case's first image look like those of a CT."""
     percentiles = case.images[0].percentiles
-    return is_hounsfield(percentiles[0], percentiles[-1])
+    return looks_hounsfield(percentiles[0], percentiles[-1])
 
 
 def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
     window = None
     if readable:
         every = [image for case in readable for image in case.images]
-        hounsfield = sum(map(is_ct, readable))
+        hounsfield = sum(map(is_hounsfield, readable))
         images = {
             "channels": _counts(sum(image.channels for image in case.images) for case in readable),
             "types": _counts(image.kind for image in every),
@@ -48,7 +48,7 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
             "percentiles": {"of": list(PERCENTILES), **_spread([image.percentiles for image in every])},
         }
         if 2 * hounsfield > len(readable):
-            window = _window([case for case in readable if is_ct(case)])
+            window = _window([case for case in readable if is_hounsfield(case)])
     return {"cases": found, "images": images, "labels": _labels(cases, names), "window": window}
 
 
@@ -63,10 +63,7 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
         settings["datalist"] = document["written"] or document["datalist"]
     images, ids = document["images"], [label["id"] for label in document["labels"]]
     if images:
-        settings["pixdim"] = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
-        extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
-        sides = (extent / settings["pixdim"] // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
-        settings["roi_size"] = [int(side) for side in sides]
+        settings |= suggested_scale(images)
         channels = int(max(images["channels"], key=images["channels"].get))
         if channels > 1:
             settings |= {"cases#channels": channels, "network_def#backbone#in_channels": channels}
@@ -77,6 +74,14 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     if not document["written"] and document["cases"]["good"] < document["cases"]["total"]:
         settings["skip_bad"] = True
     return settings
+
+
+def suggested_scale(images: Mapping[str, Any]) -> dict[str, Any]:
+    """``pixdim`` and ``roi_size`` for the ``images`` of a summary."""
+    pixdim = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
+    extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
+    sides = (extent / pixdim // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
+    return {"pixdim": pixdim, "roi_size": [int(side) for side in sides]}
 
 
 def _labels(cases: Sequence[Case], names: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .texts import printable
+
 AXES = ("left-right", "back-front", "feet-head")
 SPREAD = ("lowest", "median", "highest")
 ALWAYS = ("dataset_dir", "datalist", "pixdim", "roi_size", "skip_bad")  # settings that every bundle has
@@ -34,7 +36,7 @@ def show(document: Mapping[str, Any], console: Any = None) -> None:
     if document["written"]:
         console.print(_text(f"The good cases are listed in {document['written']}\n"), soft_wrap=True)
     if document["images"]:
-        console.print("\n".join(_commands(document)), soft_wrap=True, markup=False)
+        console.print(printable("\n".join(_commands(document))), soft_wrap=True, markup=False)
 
 
 def _table(*columns: str, **options: Any) -> Any:
@@ -48,7 +50,7 @@ def _text(value: object, style: str = "") -> Any:
     """Text as it is: brackets in a file's name are no markup."""
     from rich.text import Text
 
-    return Text(str(value), style, overflow="fold")
+    return Text(printable(str(value)), style, overflow="fold")
 
 
 def _overview(document: Mapping[str, Any]) -> Any:
@@ -69,7 +71,8 @@ def _overview(document: Mapping[str, Any]) -> Any:
         for title, key in (("Types", "types"), ("Axes", "axes")):
             table.add_row(title, ", ".join(f"{value} in {count}" for value, count in images[key].items()))
         readable = sum(images["channels"].values())
-        kind = {readable: "Hounsfield units: CT", 0: "no Hounsfield units: MR or another modality"}
+        other = "no Hounsfield units: MR, another modality, or a CT without its intercept"
+        kind = {readable: "Hounsfield units: CT", 0: other}
         mixed = f"Hounsfield units in {images['hounsfield']} of {readable}: CT and something else?"
         table.add_row("Intensities", kind.get(images["hounsfield"], mixed))
     return table
@@ -129,7 +132,7 @@ def _verdict(document: Mapping[str, Any]) -> Any:
         return _text(f"Good: all {total} cases can be trained on.{warnings}\n", "bold green")
     text = f"Not good yet: {good} of {total} cases can be trained on."
     if good and not document["written"]:
-        text += " Mend the others, or list the good ones with --write good.json."
+        text += " Fix the others, or list the good ones with --write good.json."
     return _text(f"{text}\n", "bold red")
 
 

@@ -1,9 +1,10 @@
 """The 13 abdominal organs, and how public data sets number them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from .texts import read_json
 
 # In the order of BTCV (Synapse "Multi-Atlas Labeling Beyond the Cranial Vault", doi:10.7303/syn3193805).
 ORGANS = (
@@ -140,11 +141,6 @@ def _read(name: str, classes: Sequence[str]) -> dict[str, int]:
             f"The label_map {path} does not exist. Give the path of a JSON file, or a data set's name."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError as error:
-        raise ValueError(f"The label_map {path} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"The label_map {path} must hold an object that leads from ids to ids, not a {type(content).__name__}."
-        )
-    return content
+        raise ValueError(f"The label_map {error}") from error

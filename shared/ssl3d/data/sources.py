@@ -1,16 +1,20 @@
 """What a data set's folder or JSON file lists: cases with absolute paths and unique names."""
 
-import json
+import logging
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .dicom_cases import list_studies
-from .nifti import EXTENSIONS
+from .nifti import CONVERT, is_nifti, is_other_image
 from .splits import SECTIONS, case_name
+from .texts import printable, read_json
+
+logger = logging.getLogger(__name__)
 
 CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: case_0000.nii.gz, case_0001.nii.gz are the channels of one case
 SHOWN = 10  # names in a message
@@ -55,15 +59,15 @@ def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str
         ImportError: there are DICOM files, and pydicom is not installed.
     """
     file = folder / (datalist or "dataset.json")
-    if datalist and not file.is_file():
+    if datalist and not os.path.lexists(file):
         raise FileNotFoundError(f"The datalist {file} does not exist. Give its path absolute or relative to {folder}.")
-    content = _read_json(file) if file.is_file() else {}
+    content = read_json(file) if os.path.lexists(file) else {}
     listed = bool(content.get("training") or datalist)
     if listed:
         sections = {
-            section: [_entry(entry, folder, f"{file}: {section} entry {i}") for i, entry in enumerate(entries, 1)]
+            section: _entries(content[section], folder, f"{file}: {section}")
             for section in SECTIONS
-            if (entries := content.get(section))
+            if content.get(section)
         }
         if not sections.get("training"):
             raise ValueError(f'{file} lists nothing under "training".')
@@ -75,18 +79,28 @@ def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str
                 f"{folder / 'imagesTr'}. Put the images there, or give a datalist."
             )
     _name_entries([entry for entries in sections.values() for entry in entries], folder)
-    licence = str(content.get("licence") or content.get("license") or "unknown")
-    name, labels = str(content.get("name") or folder.name), _labels(content.get("labels"))
-    return Source(name, licence, content.get("synthetic") is True, labels, listed, sections)
+    name, labels = name_of(content, folder), _labels(content.get("labels"))
+    return Source(name, licence_of(content), content.get("synthetic") is True, labels, listed, sections)
+
+
+def name_of(content: Mapping[str, Any], folder: Path) -> str:
+    """The name of a data set, as its JSON file says; that of its folder where it does not."""
+    return printable(str(content.get("name") or "").strip() or folder.name)
+
+
+def licence_of(content: Mapping[str, Any]) -> str:
+    """The licence of a data set, as its JSON file says; ``unknown`` where it does not."""
+    found = (str(content.get(key) or "").strip() for key in ("licence", "license"))
+    return printable(next(filter(None, found), "unknown"))
 
 
 def read_labels(file: Path) -> dict[int, str]:
     """Return id -> name of each structure, as a data set's JSON file says; empty where it does not or is not there.
 
     Raises:
-        ValueError: the file is not valid JSON.
+        ValueError: the file is not valid JSON; the message names it.
     """
-    return _labels(_read_json(file).get("labels")) if file.is_file() else {}
+    return _labels(read_json(file).get("labels")) if file.is_file() else {}
 
 
 def _labels(labels: Any) -> dict[int, str]:
@@ -100,14 +114,13 @@ def _labels(labels: Any) -> dict[int, str]:
         return {}
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def _entries(listed: Any, folder: Path, where: str) -> list[dict[str, Any]]:
+    if not isinstance(listed, list):
+        raise ValueError(f"{where} must be a list of cases, not a {type(listed).__name__}.")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(f'{file} must hold an object with a list "training", not a {type(content).__name__}.')
-    return content
+        return [_entry(entry, folder, f"{where} entry {number}") for number, entry in enumerate(listed, 1)]
+    except RecursionError as error:
+        raise ValueError(f"{where} is nested too deep.") from error
 
 
 def _entry(entry: Any, folder: Path, where: str) -> dict[str, Any]:
@@ -125,7 +138,7 @@ def _entry(entry: Any, folder: Path, where: str) -> dict[str, Any]:
 def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list):
         return [_absolute(element, folder) for element in value]
-    if isinstance(value, str) and (value.endswith(EXTENSIONS) or os.path.isfile(folder / value)):
+    if isinstance(value, str) and (is_nifti(value) or os.path.isfile(folder / value)):
         return str(folder / value)
     return value
 
@@ -133,7 +146,7 @@ def _absolute(value: Any, folder: Path) -> Any:
 def _images(*folders: Path) -> dict[str, Path]:
     """Case name -> file, of the NIfTI files that are not hidden (macOS leaves ``._x.nii.gz`` beside x)."""
     files = sorted(file for folder in folders for file in folder.iterdir())
-    files = [file for file in files if file.name.endswith(EXTENSIONS) and file.name[0] != "."]
+    files = [file for file in files if is_nifti(file) and file.name[0] != "."]
     names = Counter(map(case_name, files))
     twice = [str(file) for file in files if names[case_name(file)] > 1]
     if twice:
@@ -143,6 +156,27 @@ def _images(*folders: Path) -> dict[str, Path]:
             "rename what is not meant, or list the cases in a dataset.json."
         )
     return {case_name(file): file for file in files}
+
+
+def unread_images(folder: Path, with_nifti: bool = True) -> list[Path]:
+    """Files of a folder that look like images of formats that are not read there; DICOM is, where no NIfTI is."""
+    files = sorted(file for file in folder.iterdir() if is_other_image(file) and file.name[0] != ".")
+    return [file for file in files if with_nifti or file.suffix.lower() not in (".dcm", ".ima")]
+
+
+@cache  # said once for a training, which lists the folder for each section
+def _say_unread(folder: Path, with_nifti: bool) -> None:
+    files = unread_images(folder, with_nifti)
+    if files:
+        more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
+        logger.warning(
+            "%d file(s) in %s look like images and are not read: %s%s. %s.",
+            len(files),
+            printable(folder),
+            ", ".join(printable(file.name) for file in files[:SHOWN]),
+            more,
+            CONVERT,
+        )
 
 
 def _list_folder(folder: Path, cache_dir: str | Path | None) -> Iterator[dict[str, Any]]:
@@ -155,6 +189,7 @@ def _list_folder(folder: Path, cache_dir: str | Path | None) -> Iterator[dict[st
         label_folders = [path for path in (own if image_folder != folder else folder.glob("labels*")) if path.is_dir()]
         labels = _images(*label_folders)
         images = _images(image_folder)
+        _say_unread(image_folder, bool(images))
         if not images:
             for name, path in list_studies(image_folder, cache_dir):
                 yield {"image": str(path), "name": name, **({"label": str(labels[name])} if name in labels else {})}
@@ -179,7 +214,7 @@ def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
         stem = case_name(image)
         if files[stem] > 1:
             stem = os.path.relpath(Path(image).with_name(stem), folder).replace(os.sep, "_")
-        entry["name"] = str(entry.get("name", stem))
+        entry["name"] = printable(str(entry.get("name", stem)))
     twice = [name for name, count in Counter(entry["name"] for entry in entries).items() if count > 1]
     if twice:
         raise ValueError(

@@ -3,22 +3,26 @@
 import json
 import logging
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from .texts import printable
+
 logger = logging.getLogger(__name__)
 
 Case = TypeVar("Case")
 Name = TypeVar("Name", bound=str | Path)
+ENDING = re.compile(r"(\.nii)?(\.gz)?\Z", re.IGNORECASE)
 SECTIONS = ("training", "validation", "test")
 HIPPOCAMPUS_NAMES = frozenset(json.loads(Path(__file__).with_name("hippocampus_names.json").read_text()))
 
 
 def case_name(path: str | Path) -> str:
-    """The file name without folder and without ``.nii`` or ``.nii.gz``."""
-    return Path(path).name.removesuffix(".gz").removesuffix(".nii")
+    """The file name without folder and without ``.nii`` or ``.nii.gz`` in any letter case, printable."""
+    return printable(ENDING.sub("", Path(path).name))
 
 
 def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from ..data.content import replacing, write_table
 from ..geometry.world import apply_affine
 from ..transforms.registration import plain
+from .drawing import SYNTHETIC, save
 from .landmark_baselines import body_box, box_map, register_affine
+from .palette import curve_colour
 from .points import read_points
 from .statistics import estimate
 from .templates import Template, inside, make_template
@@ -24,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 EMBEDDING, BOX, AFFINE = "embedding", "position in the body's box", "affine registration"
 CLOSE = 10.0  # mm
-COLOURS = {EMBEDDING: "#d55e00", BOX: "#999999", AFFINE: "#0072b2"}
 
 
 def case_templates(
@@ -180,15 +181,15 @@ class LandmarkReport:
 
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
-        for method, colour in COLOURS.items():
+        for number, method in enumerate((EMBEDDING, BOX, AFFINE)):
             errors = np.sort(self._errors(method))
-            axes.step(errors, 100 * np.arange(1, len(errors) + 1) / len(errors), color=colour, label=method)
+            share = 100 * np.arange(1, len(errors) + 1) / len(errors)
+            axes.step(errors, share, color=curve_colour(number), label=method)
         axes.axvline(CLOSE, color="black", linewidth=0.6, linestyle="dotted")
-        title = "mechanics only: synthetic anatomy" if self.synthetic else f"{len(self._errors(EMBEDDING))} landmarks"
+        title = SYNTHETIC if self.synthetic else f"{len(self._errors(EMBEDDING))} landmarks"
         axes.set(xlabel="error, mm", ylabel="landmarks with this error or less, %", title=title, xlim=(0, None))
         axes.legend(fontsize=8)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format="png")
+        save(figure, path)
 
 
 def _difference(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""A picture of points of a template, found in other scans."""
+"""Draw points of a template, and where they were found in other scans."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,13 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from torch import Tensor
 
-from ..data.content import replacing
 from ..geometry.world import apply_affine
 from ..methods import Matches
 from ..transforms.registration import plain
+from . import drawing
+from .drawing import CORONAL, SYNTHETIC
+from .palette import PALETTE, class_colour
 from .points import read_points
-from .preview import COLOURS
 from .retrieval import farthest
 from .templates import Template, inside
 
@@ -28,22 +29,23 @@ SCANS = 5
 POINTS = 12
 COLUMNS = 3
 PANEL = 4.0, 6.0  # inches: width, largest height
+TITLE = 0.55  # inches: height of a panel's title
 
 
 class Panel(NamedTuple):
-    """A scan seen from the front, with points; the patient's right is on the left.
+    """A scan seen from the front, with points; a coronal picture, see ``drawing``.
 
     Attributes:
-        title: above it.
-        image: (U, V), U from the patient's left to right, V upwards.
-        spacing: mm of a pixel along U and V.
-        true: (N, 2), where the points are, in pixels along U and V; nan where that is not known.
+        title: Title of the panel.
+        image: (rows, columns), row 0 at the top.
+        spacing: mm per voxel of the scan along D, H, W.
+        true: (N, 2), where the points are, column and row; nan where that is not known.
         found: (N, 2), where they were found, likewise.
     """
 
     title: str
     image: np.ndarray
-    spacing: tuple[float, float]
+    spacing: list[float]
     true: np.ndarray
     found: np.ndarray
 
@@ -108,9 +110,10 @@ class MatchPictures:
         for points in (true, found):
             unknown = torch.full((3,), torch.nan, dtype=torch.float64)
             world = torch.stack([points.get(name, unknown) for name in self.shown], dim=1)  # (3, N)
-            places.append(apply_affine(to_voxel, world)[[0, 2]].T.numpy())
-        across, _, up = image.pixdim.tolist()
-        return Panel(title, plain(image, torch.float32)[0].mean(dim=1).numpy(), (across, up), *places)
+            voxels = apply_affine(to_voxel, world).T.numpy()
+            places.append(drawing.pixels_of(voxels, image.shape[1:], CORONAL))
+        front = drawing.picture_of(plain(image, torch.float32)[0].mean(dim=1).numpy())
+        return Panel(title, front, image.pixdim.tolist(), *places)
 
     def _draw(self, evaluator: Evaluator) -> None:
         if not self.panels:
@@ -122,66 +125,61 @@ class MatchPictures:
 
 
 def draw(path: Path, panels: Sequence[Panel], names: Sequence[str], synthetic: bool) -> None:
-    """Panels with numbered points as a PNG that is replaced at once: circles where found, crosses where they are.
+    """Draw panels with numbered points as a PNG that is replaced at once: circles where found, crosses where they are.
 
     Args:
-        path: of the PNG.
-        panels: the template, whose points are all true, and the scans.
-        names: of the N points, in order, at most as many as there are colours.
-        synthetic: the title then says that it shows mechanics only.
+        path: Output PNG file.
+        panels: The template, whose points are all true, and the scans.
+        names: Names of the N points, in order, at most as many as there are colours.
+        synthetic: Whether to say in the title that the picture shows mechanics only.
 
     Raises:
         ValueError: no panel, too many points, or arrays of another shape.
     """
     from matplotlib.figure import Figure
 
-    if not panels or not 0 < len(names) <= len(COLOURS):
-        raise ValueError(f"A picture needs panels and 1 to {len(COLOURS)} points, got {len(panels)} and {len(names)}.")
+    if not panels or not 0 < len(names) <= len(PALETTE):
+        raise ValueError(f"A picture needs panels and 1 to {len(PALETTE)} points, got {len(panels)} and {len(names)}.")
     for panel in panels:
         shapes = panel.image.ndim, panel.true.shape, panel.found.shape
         if shapes != (2, (len(names), 2), (len(names), 2)):
             raise ValueError(
-                f"{panel.title!r}: an image (U, V) with places ({len(names)}, 2) is needed, got {panel.image.shape}, "
-                f"{panel.true.shape} and {panel.found.shape}."
+                f"{panel.title!r}: an image (rows, columns) with places ({len(names)}, 2) is needed, got "
+                f"{panel.image.shape}, {panel.true.shape} and {panel.found.shape}."
             )
     columns = min(COLUMNS, len(panels))
     rows = ceil(len(panels) / columns)
-    sides = [[side * step for side, step in zip(p.image.shape, p.spacing, strict=True)] for p in panels]  # mm
+    ratios = [p.image.shape[0] * p.spacing[2] / (p.image.shape[1] * p.spacing[0]) for p in panels]
     width, largest = PANEL
-    height = min(width * max(up / across for across, up in sides), largest) + 0.55  # with the title
-    figure = Figure(figsize=(columns * width, rows * height + 1.1), layout="constrained", facecolor="white")
-    warning = "mechanics only: synthetic anatomy; " if synthetic else ""
-    figure.suptitle(f"{warning}seen from the front; circles: found, crosses: true places", fontsize=14)
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    heights = [min(width * max(ratios[row * columns :][:columns]), largest) + TITLE for row in range(rows)]
+    figure = Figure(figsize=(columns * width, sum(heights) + 1.1), layout="constrained", facecolor="white")
+    warning = f"{SYNTHETIC}; " if synthetic else ""
+    figure.suptitle(f"{warning}coronal, seen from the front; circles: found, crosses: true places", fontsize=14)
+    grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights).flatten()
     for axes in grid:
         axes.set_axis_off()
     for axes, panel in zip(grid, panels, strict=False):
         _draw_panel(axes, panel)
     for number, name in enumerate(names, start=1):
         label = f"{number} {name.replace('_', ' ')}"
-        grid[0].plot([], [], marker="s", markersize=10, color=COLOURS[number - 1], linestyle="none", label=label)
+        grid[0].plot([], [], marker="s", markersize=10, color=class_colour(number), linestyle="none", label=label)
     figure.legend(loc="outside lower center", ncols=columns + 1, fontsize=12)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    drawing.save(figure, path)
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
     from matplotlib.patheffects import Normal, Stroke
 
-    outline = [Stroke(linewidth=4, foreground="black"), Normal()]  # so that it shows on bright tissue too
-    low, high = np.percentile(panel.image, (1, 99.5))
-    look = {"cmap": "gray", "vmin": low, "vmax": high, "origin": "lower", "interpolation": "bilinear"}
-    axes.imshow(panel.image.T, aspect=panel.spacing[1] / panel.spacing[0], **look)
+    edge = [Stroke(linewidth=4, foreground="black"), Normal()]  # to show on bright tissue
+    drawing.show(axes, panel.image, CORONAL, panel.spacing, drawing.window_of(panel.image, 1))
     axes.set_title(panel.title, fontsize=13)
     axes.set_anchor("N")  # titles in one line
     for number, places in enumerate(zip(panel.true, panel.found, strict=True), start=1):
-        style = {"color": COLOURS[number - 1], "path_effects": outline, "markeredgewidth": 2}
-        axes.plot(*np.transpose(places), color=COLOURS[number - 1], linewidth=1.5)
+        colour = class_colour(number)
+        style = {"color": colour, "path_effects": edge, "markeredgewidth": 2}
+        axes.plot(*np.transpose(places), color=colour, linewidth=1.5)
         axes.plot(*places[1], marker="o", markersize=13, markerfacecolor="none", **style)
         axes.plot(*places[0], marker="x", markersize=8, **style)
         for place in [place for place in places[::-1] if np.isfinite(place).all()][:1]:  # where found, else where it is
-            text = {"color": "white", "fontsize": 13, "fontweight": "bold", "path_effects": outline}
+            text = {"color": "white", "fontsize": 13, "fontweight": "bold", "path_effects": edge}
             axes.annotate(str(number), place, xytext=(8, 5), textcoords="offset points", **text)
-    axes.set(xlim=(-0.5, panel.image.shape[0] - 0.5), ylim=(-0.5, panel.image.shape[1] - 0.5))
-    axes.invert_xaxis()  # the patient's right is on the left
-    axes.text(0.02, 0.02, "R", transform=axes.transAxes, color="white", fontsize=13, path_effects=outline)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.texts import read_text
+
 SLICER = ".mrk.json"
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
@@ -34,11 +36,11 @@ def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple
     path = Path(path)
     kind = _kind(path, coordinates)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         entries = {"csv": _from_csv, "slicer": _from_slicer, "json": _from_json}[kind](text, coordinates)
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError) as error:
         raise ValueError(
             f"{path} cannot be read as {kind} points: {type(error).__name__}: {error}. It needs names and "
             f"{', '.join(AXES[coordinates])} in {'mm' if coordinates == 'world' else 'voxels'}."

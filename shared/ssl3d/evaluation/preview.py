@@ -1,7 +1,8 @@
-"""A picture of a segmentation run while it trains: slices, truth, prediction, loss and validation curves."""
+"""Draw a segmentation run while it trains: slices, truth, prediction, loss and validation curves."""
 
 import csv
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,32 +10,31 @@ from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 from torch import Tensor
 
-from ..data.content import replacing
 from ..engines import progress
+from . import drawing
+from .drawing import LINE, SYNTHETIC
+from .label_picture import draw_label_maps, size_of
+from .palette import curve_colour
 
 FILE = "preview.png"
-PLANES = ("sagittal", "coronal", "axial")  # slices along the axes of an RAS volume
-COLOURS = (
-    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),  # told apart by everybody
-    *("#ff00ff", "#8c510a", "#7fff00", "#9467bd", "#00ffff", "#ff9896", "#999999"),  # where there are more classes
-)
-COLUMNS = 5  # of the legend
+CURVES = 2.6  # inches: height of the curves
 
 
 class Preview:
     """Handler of a trainer that draws ``preview.png`` after each validation.
 
-    It shows the validation case with the median Dice, in the three slices that hold most of its structures: the image,
-    the truth's contours, the prediction's contours; below, the columns of ``history.csv``. List it after ``Progress``.
+    The picture shows the validation case with the median overlap in the three slices that hold most of its structures,
+    with the contours of the ground truth above and those of the prediction below, and the columns of ``history.csv``.
+    List it after ``Progress``.
 
-    Which case is the median is known when all are validated. Until then each waits in a file below ``directory``, so
-    that memory does not grow with their number.
+    The median case is known only when all cases are validated. Until then each case waits in a file below
+    ``directory``, so that memory does not grow with their number.
 
     Args:
-        directory: folder of the run; made when needed.
-        evaluator: the evaluator of the run; its post-processed batch holds ``image`` (1, D, H, W) and one-hot ``label``
-            and ``pred`` (C, D, H, W), class 0 being the background.
-        label_names: name of each class of the foreground, in order.
+        directory: Folder of the run; created if needed.
+        evaluator: Evaluator of the run; its post-processed batch holds ``image`` (1, D, H, W) and one-hot ``label`` and
+            ``pred`` (C, D, H, W) with class 0 as background.
+        label_names: Name of each foreground class, in order.
     """
 
     def __init__(self, directory: str | Path, evaluator: Evaluator, label_names: list[str]) -> None:
@@ -44,9 +44,10 @@ class Preview:
         self.cases: list[tuple[float, str, Path]] = []  # score, name, file
         self.folder = Path(directory) / ".preview"
         self.synthetic = False
+        self.spacing: list[float] = []  # of the network's grid, the same for all cases
 
     def attach(self, trainer: Trainer) -> None:
-        """Collect during validation, draw when the trainer's epoch is complete; on the first process only."""
+        """Collect cases during validation and draw when the trainer's epoch is complete, on the first process only."""
         if trainer.state.rank == 0:
             self.evaluator.add_event_handler(Events.EPOCH_STARTED, self._start)
             self.evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
@@ -61,6 +62,7 @@ class Preview:
         for item, output in zip(evaluator.state.batch, evaluator.state.output, strict=True):
             label, pred = _classes(output["label"]), _classes(output["pred"])
             overlap = 2 * ((label == pred) & (label > 0)).sum() / max(1, (label > 0).sum() + (pred > 0).sum())
+            self.spacing = drawing.spacing_of(output["image"])
             image = output["image"][0].detach().cpu().numpy()
             file = self.folder / f"{len(self.cases)}.npz"
             np.savez(file, image=image.astype(np.float16), label=label.astype(np.uint8), pred=pred.astype(np.uint8))
@@ -76,8 +78,8 @@ class Preview:
             self.cases.clear()
             with self.path.with_name(progress.FILE).open(newline="") as file:
                 history = list(csv.DictReader(file))
-            title = "mechanics only: synthetic anatomy" if self.synthetic else "validation"
-            draw(self.path, image, label, pred, self.label_names, history, f"{title}, median case {name}".strip())
+            title = f"{SYNTHETIC if self.synthetic else 'validation'}, median case {name}".strip()
+            draw(self.path, image, label, pred, self.label_names, history, title, self.spacing)
 
 
 def _classes(one_hot: Tensor) -> np.ndarray:
@@ -89,58 +91,40 @@ def draw(
     image: np.ndarray,
     label: np.ndarray,
     pred: np.ndarray,
-    label_names: list[str],
-    history: list[dict[str, str]],
+    label_names: Sequence[str],
+    history: Sequence[Mapping[str, str]],
     title: str,
+    spacing: Sequence[float] = (1, 1, 1),
 ) -> None:
-    """Slices with contours above the curves of a run, as a PNG that is replaced at once.
+    """Draw slices with contours above the curves of a run, as a PNG that is replaced at once.
 
     Args:
-        path: of the PNG.
+        path: Output PNG file.
         image: (D, H, W), oriented RAS, any intensities.
-        label: (D, H, W), class numbers of the truth.
-        pred: (D, H, W), class numbers of the prediction.
-        label_names: name of classes 1, 2 and so on.
-        history: rows of ``history.csv``; columns other than the run's bookkeeping are drawn as validation curves.
-        title: of the whole figure.
+        label: (D, H, W), class ids of the ground truth.
+        pred: (D, H, W), class ids of the prediction.
+        label_names: Name of classes 1, 2 and so on.
+        history: Rows of ``history.csv``; columns other than the run's bookkeeping are drawn as validation curves.
+        title: Title of the whole figure.
+        spacing: mm per voxel along D, H, W.
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
-    figure.suptitle(title)
-    above, below = figure.subfigures(2, 1, height_ratios=(2, 1))
-    grid = above.subplots(2, 3)
-    low, high = np.percentile(image, (1, 99))
-    for column, plane in enumerate(PLANES):
-        others = tuple(axis for axis in range(3) if axis != column)
-        index = int((label > 0).sum(axis=others).argmax())
-        cut = [np.take(volume, index, axis=column).T for volume in (image, label, pred)]
-        for row, (what, classes) in enumerate((("truth", cut[1]), ("prediction", cut[2]))):
-            axes = grid[row, column]
-            axes.imshow(cut[0], cmap="gray", vmin=low, vmax=high, origin="lower", interpolation="nearest")
-            for number, _ in enumerate(label_names, start=1):
-                if (classes == number).any():
-                    colour = COLOURS[(number - 1) % len(COLOURS)]
-                    axes.contour(classes == number, levels=[0.5], colors=colour, linewidths=1.5)
-            axes.set_title(f"{what}, {plane} {index}", fontsize=9)
-            axes.set_axis_off()
-    for number, name in enumerate(label_names):
-        grid[0, 0].plot([], [], color=COLOURS[number % len(COLOURS)], label=name)
-    above.legend(
-        *grid[0, 0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=min(COLUMNS, len(label_names)),
-        fontsize=9,
-    )
+    names = dict(enumerate(label_names, start=1))
+    width, height = size_of(image.shape, spacing, 2, len(names))
+    figure = Figure(figsize=(width, LINE + height + CURVES), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    above, below = figure.subfigures(2, 1, height_ratios=(height, CURVES))
+    draw_label_maps(above, image, {"truth": label, "prediction": pred}, names, spacing, drawing.window_of(image, 1, 99))
 
     left, right = below.subplots(1, 2)
     left.plot([int(r["steps"]) for r in history], [float(r["loss"]) for r in history], color="black")
     left.set(xlabel="steps", ylabel="training loss")
     curves = [n for n in dict.fromkeys(n for r in history for n in r) if n not in progress.COLUMNS]
-    for name in curves:
+    for number, name in enumerate(curves):
         rows = [row for row in history if row.get(name)]
-        right.plot([int(r["steps"]) for r in rows], [float(r[name]) for r in rows], marker="o", label=name)
+        x, y = [int(row["steps"]) for row in rows], [float(row[name]) for row in rows]
+        right.plot(x, y, marker="o", markersize=4, color=curve_colour(number), label=name)
     right.set(xlabel="steps", ylabel="validation", ylim=(0, 1))
     right.legend(fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    drawing.save(figure, path)

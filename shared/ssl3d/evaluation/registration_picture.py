@@ -1,7 +1,7 @@
-"""A picture of a registered pair: slices before and after, a checkerboard, the field."""
+"""Draw a registered pair: slices before and after, a checkerboard, the displacement field."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,34 +11,36 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from torch import Tensor
 
-from ..data.content import replacing
 from ..geometry import warp_flow
 from ..geometry.world import apply_affine, moving_points, sample_at, world_slabs
-from .preview import COLOURS, PLANES
+from . import drawing
+from .drawing import LINE, PLANES, SYNTHETIC, Plane
 from .registration import Scores
 
 logger = logging.getLogger(__name__)
 
 FILE = "picture.png"
-SQUARES = 6  # of the checkerboard, along the shorter side
-COLUMNS = ("moving, before", "moving, registered", "checkerboard: fixed, registered", "displacement")
-LINES = 14  # of the deformed grid, along the shorter side
+WIDTH = 12.0  # inches
+SQUARES = 5  # of the checkerboard, along the shorter side
+LINES = 12  # of the deformed grid, along the shorter side
 
 
 class Slice(NamedTuple):
-    """One plane through a registered pair on the network's grid; the first axis of all arrays is drawn upwards.
+    """One slice of a registered pair on the network's grid, as pictures: row 0 at the top, see ``drawing``.
 
     Attributes:
-        title: plane and index.
-        aspect: height of a pixel over its width.
-        images: ``fixed``, ``moving`` (before), ``warped``: (V, U).
-        labels: of the same names, where there are label maps.
-        flow: (2, V, U), displacement in voxels along U and V.
-        length: (V, U), length of the whole displacement in mm.
+        plane: Plane of the slice.
+        number: Number of the slice.
+        spacing: mm per voxel along D, H, W.
+        images: ``fixed``, ``moving`` (before), ``warped``: (rows, columns).
+        labels: Label maps of the same names, where there are any.
+        flow: (2, rows, columns), displacement in pixels along columns and rows.
+        length: (rows, columns), length of the whole displacement in mm.
     """
 
-    title: str
-    aspect: float
+    plane: Plane
+    number: int
+    spacing: list[float]
     images: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
     flow: np.ndarray
@@ -72,10 +74,11 @@ class RegistrationPictures:
 
 
 def cut(item: Mapping[str, Any]) -> list[Slice]:
-    """The sagittal, coronal and axial slice of a pair that hold most of the fixed labels, else the middle ones.
+    """Return the axial, coronal and sagittal slice of a pair that hold most of the fixed labels, or the middle ones.
 
     Args:
-        item: as ``score`` takes it, with ``image`` (2, D, H, W), moving and fixed, oriented RAS, on the network's grid.
+        item: Item as ``score`` takes it, with ``image`` (2, D, H, W): moving and fixed, oriented RAS, on the network's
+            grid.
     """
     image, flow = item["image"].as_tensor().cpu(), item["pred"].detach().cpu().double()
     affine = item["fixed"].affine.cpu().double()
@@ -84,30 +87,30 @@ def cut(item: Mapping[str, Any]) -> list[Slice]:
     labels = _labels(item, flow, affine, image.shape[1:])
     length = torch.linalg.vector_norm(flow * spacing.view(3, 1, 1, 1), dim=0)
     slices = []
-    for axis, plane in enumerate(PLANES):
-        u, v = (other for other in range(3) if other != axis)
-        index = image.shape[1 + axis] // 2
+    for plane in PLANES:
+        index = image.shape[1 + plane.axis] // 2
         if "fixed" in labels:
-            index = int((labels["fixed"] > 0).sum(dim=(u, v)).argmax())
+            index = drawing.fullest(labels["fixed"].numpy(), plane)
 
-        def plane_of(volume: Tensor, axis: int = axis, index: int = index) -> np.ndarray:
-            return volume.select(axis, index).T.numpy()  # (V, U)
+        def picture(volume: Tensor, plane: Plane = plane, index: int = index) -> np.ndarray:
+            return drawing.slice_of(volume.numpy(), plane, index)
 
         slices.append(
             Slice(
-                f"{plane} {index}",
-                (spacing[v] / spacing[u]).item(),
-                {name: plane_of(volume) for name, volume in volumes.items()},
-                {name: plane_of(label) for name, label in labels.items()},
-                np.stack([plane_of(flow[u]), plane_of(flow[v])]),
-                plane_of(length),
+                plane,
+                index,
+                spacing.tolist(),
+                {name: picture(volume) for name, volume in volumes.items()},
+                {name: picture(label) for name, label in labels.items()},
+                -np.stack([picture(flow[plane.across]), picture(flow[plane.up])]),  # against columns and rows
+                picture(length),
             )
         )
     return slices
 
 
 def _labels(item: Mapping[str, Any], flow: Tensor, affine: Tensor, size: torch.Size) -> dict[str, Tensor]:
-    """The label maps (D, H, W) that there are, on the network's grid."""
+    """Return the label maps (D, H, W) of the item, on the network's grid."""
     ((_, points),) = world_slabs(size, affine, planes=size[0])
     shift = item["moving_shift"].double()
     places = {
@@ -123,69 +126,79 @@ def _labels(item: Mapping[str, Any], flow: Tensor, affine: Tensor, size: torch.S
     return found
 
 
-def draw(path: Path, slices: list[Slice], scores: Scores, name: str, synthetic: bool) -> None:
-    """Fixed, moving before and after, checkerboard and field of a pair as a PNG that is replaced at once.
+def draw(path: Path, slices: Sequence[Slice], scores: Scores, name: str, synthetic: bool) -> None:
+    """Draw fixed image, moving image before and after, checkerboard and field as a PNG that is replaced at once.
 
     Args:
-        path: of the PNG.
-        slices: one a row.
-        scores: for the title.
-        name: of the pair.
-        synthetic: the title then says that it shows mechanics only.
+        path: Output PNG file.
+        slices: Slices of the pair, one per row.
+        scores: Scores for the titles.
+        name: Name of the pair.
+        synthetic: Whether to say in the title that the picture shows mechanics only.
     """
     from matplotlib.figure import Figure
 
-    heights = [s.length.shape[0] * s.aspect / s.length.shape[1] for s in slices]
-    figure = Figure(figsize=(13, 2.4 * sum(heights) + 1.1), layout="constrained", facecolor="white")
-    figure.suptitle(
-        f"{name}\n{'mechanics only: synthetic anatomy; ' if synthetic else ''}{scores.sentence()}", fontsize=11
-    )
-    grid = figure.subplots(len(slices), 5, squeeze=False, height_ratios=heights)
+    before, after = ("" if np.isnan(dice) else f", Dice {dice:.3f}" for dice in (scores.dice_before, scores.dice_after))
+    titles = (f"before{before}", f"registered{after}", "checkerboard: fixed, registered", "displacement, mm")
+    side = WIDTH / 5 - 0.16
+    heights = [side * s.length.shape[0] * s.spacing[s.plane.up] for s in slices]
+    heights = [h / (s.length.shape[1] * s.spacing[s.plane.across]) for h, s in zip(heights, slices, strict=True)]
+    heights = [min(height, side * drawing.MAX_ASPECT / 2) for height in heights]
+    total = sum(heights) + LINE * (4 + len(slices))
+    figure = Figure(figsize=(WIDTH, total), layout="constrained", facecolor="white")
+    figure.suptitle(f"{SYNTHETIC + '; ' if synthetic else ''}{name}\n{scores.sentence()}", fontsize=11)
+    grid = figure.subplots(len(slices), 5, squeeze=False, height_ratios=[height + LINE for height in heights])
     longest = max(max(s.length.max() for s in slices), 1e-6)
     for row, s in zip(grid, slices, strict=True):
-        low, high = np.percentile(s.images["fixed"], (0.5, 99.5))
-        show = {"cmap": "gray", "vmin": low, "vmax": high, "origin": "lower", "aspect": s.aspect}
-        side = max(1, min(s.length.shape) // SQUARES)
-        odd = (np.indices(s.length.shape) // side).sum(axis=0) % 2 == 1
+        window = drawing.window_of(s.images["fixed"])
         for axes, key in zip(row, ("fixed", "moving", "warped"), strict=False):
-            axes.imshow(s.images[key], **show)
+            drawing.show(axes, s.images[key], s.plane, s.spacing, window)
             _contours(axes, s.labels, key)
-        row[3].imshow(np.where(odd, s.images["warped"], s.images["fixed"]), **show)
-        shown = row[4].imshow(s.length, cmap="viridis", vmin=0, vmax=longest, origin="lower", aspect=s.aspect)
+        drawing.show(row[3], s.images["fixed"], s.plane, s.spacing, window)
+        _squares(row[3], drawing.show(row[3], s.images["warped"], s.plane, s.spacing, window, letters=False))
+        shown = drawing.show(row[4], s.length, s.plane, s.spacing, (0, longest), cmap="viridis")
         _deformed_grid(row[4], s.flow)
-        for axes in row:
-            axes.set_axis_off()
-            axes.set(xlim=(-0.5, s.length.shape[1] - 0.5), ylim=(-0.5, s.length.shape[0] - 0.5))
-        row[0].set_title(f"fixed, {s.title}", fontsize=9)
-    for axes, title in zip(grid[0, 1:], COLUMNS, strict=True):
+        row[0].set_title(f"fixed, {s.plane.title(s.number)}", fontsize=9)
+    for axes, title in zip(grid[0, 1:], titles, strict=True):
         axes.set_title(title, fontsize=9)
-    figure.colorbar(shown, ax=grid[:, 4], label="mm", shrink=0.6)
+    bar = grid[-1, 4].inset_axes((0.1, -0.09, 0.8, 0.04))
+    figure.colorbar(shown, cax=bar, orientation="horizontal").ax.tick_params(labelsize=7)
     if "fixed" in slices[0].labels:
-        figure.supxlabel("colours: the labels of each image; dashed: those of the fixed one", fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.supxlabel("colours: labels of each image; dashed: labels of the fixed image", fontsize=9)
+    drawing.save(figure, path)
 
 
 def _contours(axes: Any, labels: Mapping[str, np.ndarray], key: str) -> None:
-    """The outlines of an image's own labels, and in white dashes those of the fixed one, where they should be."""
-    ids = sorted({int(number) for label in labels.values() for number in np.unique(label) if number > 0})
-    for number in ids:
-        if key != "fixed" and "fixed" in labels and (labels["fixed"] == number).any():
-            place = labels["fixed"] == number
-            axes.contour(place, levels=[0.5], colors="black", linewidths=1.6)  # so that it shows on bright tissue too
-            axes.contour(place, levels=[0.5], colors="white", linewidths=0.9, linestyles="dashed")
-        if key in labels and (labels[key] == number).any():
-            axes.contour(
-                labels[key] == number, levels=[0.5], colors=COLOURS[(number - 1) % len(COLOURS)], linewidths=1.5
-            )
+    """Outline an image's own labels, and with white dashes those of the fixed image, where they should be."""
+    numbers = sorted({int(number) for label in labels.values() for number in np.unique(label) if number > 0})
+    if key != "fixed" and "fixed" in labels:
+        drawing.outline(axes, labels["fixed"], numbers, colors="black", linewidths=1.6)  # to show on bright tissue
+        drawing.outline(axes, labels["fixed"], numbers, colors="white", linewidths=0.9, linestyles="dashed")
+    if key in labels:
+        drawing.outline(axes, labels[key], numbers)
+
+
+def _squares(axes: Any, image: Any) -> None:
+    """Leave of an image in a panel every second square of a checkerboard."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path as Outline
+
+    rows, columns = image.get_array().shape
+    side = min(rows, columns) / SQUARES
+    corners = np.indices((int(np.ceil(columns / side)), int(np.ceil(rows / side)))).reshape(2, -1).T
+    unit = np.array([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0)])
+    squares = [Outline((unit + np.array(corner)) * side - 0.5, closed=True) for corner in corners if corner.sum() % 2]
+    every_second = Outline.make_compound_path(*squares)
+    patch = axes.add_patch(PathPatch(every_second, facecolor="none", edgecolor="white", linewidth=0.5, alpha=0.5))
+    image.set_clip_path(patch)
 
 
 def _deformed_grid(axes: Any, flow: np.ndarray) -> None:
-    """Lines of a regular grid of the fixed image, drawn where the field takes them in the moving one."""
+    """Draw lines of a regular grid of the fixed image where the field takes them in the moving one."""
     rows, columns = flow.shape[1:]
     step = max(1, min(rows, columns) // LINES)
-    v, u = np.indices((rows, columns)) + flow[::-1]
+    y, x = np.indices((rows, columns)) + flow[::-1]
     for line in range(0, rows, step):
-        axes.plot(u[line], v[line], color="white", linewidth=0.6)
+        axes.plot(x[line], y[line], color="white", linewidth=0.6)
     for line in range(0, columns, step):
-        axes.plot(u[:, line], v[:, line], color="white", linewidth=0.6)
+        axes.plot(x[:, line], y[:, line], color="white", linewidth=0.6)

@@ -1,5 +1,6 @@
-"""A picture of a scan's structures: slices of the scan, of its tokens in colours, of the structure map."""
+"""Draw a scan's structures: slices of the scan, of its tokens in colours, of the structure map."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,18 @@ from ignite.engine import Events
 from monai.engines import Evaluator
 from monai.transforms import generate_spatial_bounding_box
 
-from ..data.content import replacing
-from .preview import COLOURS, PLANES
+from . import drawing
+from .drawing import LINE, PLANES, SYNTHETIC
 
 
 class StructurePictures:
     """Handler of an evaluator that draws ``<output_dir>/<name>_structures.png`` of each scan.
 
-    It shows the grid of the network without its padding: items hold ``scan`` and ``valid`` (1, D, H, W), ``colours``
-    and ``drawn``, the structures of ``StructureMapd`` before they are brought back to the scan's own grid.
+    The picture shows the grid of the network without its padding. Items hold ``scan`` and ``valid`` (1, D, H, W),
+    ``colours`` and ``drawn``, the structures of ``StructureMapd`` before they are brought back to the scan's own grid.
 
     Args:
-        output_dir: made when needed.
+        output_dir: Output folder; created if needed.
     """
 
     def __init__(self, output_dir: str | Path) -> None:
@@ -40,45 +41,38 @@ class StructurePictures:
                 torch.as_tensor(item[key]).cpu().numpy()[:, depth, height, width]
                 for key in ("scan", "colours", "drawn")
             )
-            title = ("mechanics only: synthetic anatomy; " if item.get("synthetic", False) else "") + str(item["name"])
+            title = (f"{SYNTHETIC}; " if item.get("synthetic", False) else "") + str(item["name"])
             path = self.output_dir / f"{item['name']}_structures.png"
             draw(path, image[0], colours, structures[0], item["scan"].pixdim.tolist(), title)
 
 
 def draw(
-    path: Path, image: np.ndarray, colours: np.ndarray, structures: np.ndarray, spacing: list[float], title: str
+    path: Path, image: np.ndarray, colours: np.ndarray, structures: np.ndarray, spacing: Sequence[float], title: str
 ) -> None:
-    """Middle slices of a scan, of its tokens and of its structures, as a PNG that is replaced at once.
+    """Draw middle slices of a scan, of its tokens and of its structures, as a PNG that is replaced at once.
 
     Args:
-        path: of the PNG.
+        path: Output PNG file.
         image: (D, H, W), oriented RAS, any intensities.
         colours: (3, D, H, W), in [0, 1].
         structures: (D, H, W), from 1.
-        spacing: mm a voxel along D, H, W.
-        title: of the figure.
+        spacing: mm per voxel along D, H, W.
+        title: Title of the figure.
     """
-    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
-    count = int(structures.max())
-    palette = ListedColormap([COLOURS[i % len(COLOURS)] for i in range(count)])
-    figure = Figure(figsize=(9, 9), layout="constrained", facecolor="white")
+    aspects = [drawing.aspect_of(image.shape, spacing, plane) for plane in PLANES]
+    width, height = drawing.fit(aspects, 2.6, most=11.0)
+    figure = Figure(figsize=(width, 3 * (height + LINE) + LINE), layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=11)
-    low, high = np.percentile(image, (1, 99))
-    for row, (axis, plane) in zip(figure.subplots(3, 3), enumerate(PLANES), strict=True):
-        u, v = (other for other in range(3) if other != axis)
-        index = image.shape[axis] // 2
-        scan, groups = (np.take(volume, index, axis=axis).T for volume in (image, structures))
-        tokens = np.take(colours, index, axis=1 + axis).transpose(2, 1, 0)  # (V, U, 3)
-        shown = {"origin": "lower", "aspect": spacing[v] / spacing[u], "interpolation": "nearest"}
-        for axes in row:
-            axes.imshow(scan, cmap="gray", vmin=low, vmax=high, **shown)
-            axes.set_axis_off()
-        row[1].imshow(tokens, **shown)
-        row[2].imshow(groups, cmap=palette, vmin=0.5, vmax=count + 0.5, alpha=0.45, **shown)
-        row[0].set_title(f"scan, {plane} {index}", fontsize=9)
-        row[1].set_title("tokens: first three principal components", fontsize=9)
-        row[2].set_title("structure map", fontsize=9)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    window = drawing.window_of(image, 1, 99)
+    grid = figure.subplots(3, len(PLANES), width_ratios=aspects)
+    for column, plane in zip(grid.T, PLANES, strict=True):
+        index = image.shape[plane.axis] // 2
+        scan, groups, tokens = (drawing.slice_of(volume, plane, index) for volume in (image, structures, colours))
+        drawing.show(column[0], scan, plane, spacing, window, f"scan, {plane.title(index)}")
+        what = "tokens: three principal components as colours"
+        drawing.show(column[1], np.moveaxis(tokens, 0, -1), plane, spacing, title=what)
+        drawing.show(column[2], scan, plane, spacing, window, "structure map")
+        drawing.overlay(column[2], groups)
+    drawing.save(figure, path)

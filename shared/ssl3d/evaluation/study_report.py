@@ -14,6 +14,8 @@ from .. import weights
 from ..data.content import replacing
 from ..data.sources import read_source
 from ..engines import progress
+from .drawing import save
+from .palette import curve_colour
 from .statistics import Estimate, estimate
 
 METRIC = "val_mean_dice"
@@ -219,9 +221,10 @@ def outcomes(arms: Sequence[Arm]) -> list[Outcome]:
 
 
 def draw(rows: Sequence[Outcome], path: Path, title: str) -> None:
-    """Mean Dice, and its difference from scratch, with intervals against the number of labels, as a PNG.
+    """Draw mean Dice and its difference from scratch against the number of labels, with intervals, as a PNG.
 
-    One colour a start; the second panel is left out where no row has a difference. The file is replaced at once.
+    Each start has one colour. Without a row that has a difference, the second panel is left out. The file is replaced
+    at once.
     """
     from matplotlib.figure import Figure
 
@@ -240,17 +243,16 @@ def draw(rows: Sequence[Outcome], path: Path, title: str) -> None:
             y = [scale * value.mean for _, value in mine]
             below = [scale * (value.mean - value.low) for _, value in mine]
             above = [scale * (value.high - value.mean) for _, value in mine]
-            axes.errorbar(x, y, [below, above], fmt="o", capsize=3, color=f"C{number}", label=start)
+            axes.errorbar(x, y, [below, above], fmt="o", capsize=3, color=curve_colour(number), label=start)
         if scale != 1:
-            axes.axhline(0, color="C0", linewidth=1)
+            axes.axhline(0, color=curve_colour(0), linewidth=1)
         axes.set_xticks(range(len(labels)), labels)
         axes.set(xlabel="labelled training cases", ylabel=f"{name} (95 % interval)")
         axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.grid(axis="y", alpha=0.3)
     figure.axes[0].legend(loc="best")
     figure.suptitle(title)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save(figure, path)
 
 
 def _command(

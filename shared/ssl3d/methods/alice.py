@@ -95,8 +95,6 @@ class Alice(nn.Module):
         ['agreement', 'fallback', 'feature_rank']
     """
 
-    monitors = ("agreement", "target_entropy", "feature_rank", "pair_score", "fallback")  # of what a call gives
-
     def __init__(
         self,
         student: AliceBranch,
@@ -188,11 +186,19 @@ class Alice(nn.Module):
         return {**parts, **monitors, "pair_score": score, "fallback": copy}
 
     def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What a person wants to see of views: volumes (B, C, D, H, W) by name; the pair, and how it is filled in."""
-        restored = self.predict(views).restored.chunk(2)[0]
-        first = {name: views[name][:, 0] for name in ("image", "masked", "hidden")}
-        filled = torch.where(first["hidden"] > 0, restored, first["image"])
-        return {"first": first["image"], "second": views["image"][:, 1], "masked": first["masked"], "filled in": filled}
+        """Return volumes to draw by title, (B, 1, D, H, W): the pair of crops, and how the first is filled in.
+
+        Voxels that are hidden from the network are NaN; padding stays as it is.
+        """
+        restored = self.predict(views).restored.chunk(2)[0][:, :1]
+        query, other = views["image"][:, 0, :1], views["image"][:, 1, :1]
+        hidden = views["hidden"][:, 0] * views["valid"][:, 0] > 0
+        return {
+            "query crop": query,
+            "matched crop": other,
+            "masked": query.masked_fill(hidden, torch.nan),
+            "reconstruction": torch.where(hidden, restored, query),
+        }
 
     def _casa(self, branch: AliceBranch) -> nn.Module:
         return (branch if self.casa_ema else self).get_submodule("casa")

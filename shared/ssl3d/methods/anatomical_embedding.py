@@ -29,8 +29,6 @@ class AnatomicalEmbedding(nn.Module):
         ['coarse', 'fine', 'match_error']
     """
 
-    monitors = ("match_error",)  # of what a call gives; no losses
-
     def __init__(self, student: AnatomicalEmbeddingNet, loss: AnatomicalEmbeddingLoss, seed: int = 0) -> None:
         super().__init__()
         self.student = student
@@ -53,9 +51,9 @@ class AnatomicalEmbedding(nn.Module):
         return {**parts, "match_error": self.loss.match_error}
 
     def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What a person wants to see of views: volumes (B, 1, D, H, W) by name.
+        """Return volumes to draw by title, (B, 1, D, H, W).
 
-        ``similarity`` shows how similar each place of the second view is to the middle of the first.
+        The last one shows how similar each place of the second window is to the middle of the first.
         """
         image = views["image"]
         first, second = (self.student(image[:, view]) for view in (0, 1))
@@ -63,7 +61,7 @@ class AnatomicalEmbedding(nn.Module):
         similarity = torch.einsum("be,bedhw->bdhw", middle, second)[:, None] / 2
         size = list(image.shape[3:])
         return {
-            "first": image[:, 0, :1],
-            "second": image[:, 1, :1],
-            "similarity": F.interpolate(similarity, size, mode="trilinear", align_corners=False),
+            "first window": image[:, 0, :1],
+            "second window": image[:, 1, :1],
+            "similarity to the first's middle": F.interpolate(similarity, size, mode="trilinear", align_corners=False),
         }

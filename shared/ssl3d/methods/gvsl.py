@@ -82,7 +82,7 @@ class GVSL(nn.Module):
         }
 
     def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What a person wants to see of views: volumes (B, 1, D, H, W) by name."""
+        """Return volumes to draw by title, (B, 1, D, H, W)."""
         predictions = self.predict(views)
         return {
             "moving": views["moving"],

@@ -42,6 +42,13 @@ class MAE(nn.Module):
         return {"reconstruction": self.reconstruction(restored, views["image"], views["hidden"] * views["valid"])}
 
     def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What a person wants to see of views: volumes (B, C, D, H, W) by name."""
-        filled = torch.where(views["hidden"] > 0, self.student(views["masked"]), views["image"])
-        return {"image": views["image"], "masked": views["masked"], "filled in": filled}
+        """Return volumes to draw by title, (B, 1, D, H, W).
+
+        Voxels that are hidden from the network are NaN; padding stays as it is.
+        """
+        image, hidden = views["image"][:, :1], views["hidden"] * views["valid"] > 0
+        return {
+            "image": image,
+            "masked": image.masked_fill(hidden, torch.nan),
+            "reconstruction": torch.where(hidden, self.student(views["masked"])[:, :1], image),
+        }

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -117,8 +116,11 @@ class EmbeddingMatcher:
                 fine, coarse = (torch.from_numpy(arrays[name].astype(np.float32)) for name in ("fine", "coarse"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            logger.warning("Damaged cache file %s is made again (%s).", file, error)
+        except Exception as error:  # numpy has no common base for damage, and advises to allow pickles
+            logger.warning("Damaged cache file %s is made again (%s).", file, type(error).__name__)
+            return None
+        if fine.ndim != 4 or coarse.ndim != 4:
+            logger.warning("Damaged cache file %s is made again (not the embedding of a volume).", file)
             return None
         return fine, coarse
 

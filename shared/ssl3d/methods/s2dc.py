@@ -65,8 +65,6 @@ class S2DC(nn.Module):
         ['matching', 'consistency', 'contrast', 'accuracy', 'chance', 'dustbin', 'feature_std', 'effective_rank']
     """
 
-    monitors = ("accuracy", "chance", "dustbin", "feature_std", "effective_rank")  # of what a call gives; no losses
-
     def __init__(
         self,
         student: TokenNet,
@@ -158,8 +156,37 @@ class S2DC(nn.Module):
         }
 
     def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What a person wants to see of views: volumes (B, C, D, H, W) by name."""
-        return {name: views[name] for name in ("image", "warped", "augmented")}
+        """Return volumes to draw by title, (B, 1, D, H, W) or colours (B, 3, D, H, W).
+
+        The cells of the warped copy are coloured by their place. In the scan, each cell has the colour of its true
+        partner, and of the partner that the tokens find; a cell without partner has none.
+        """
+        tokens = self.predict(views)
+        masks = views["image_valid"], views["warped_valid"]
+        pairs = token_pairs(tokens.query, tokens.key, views["correspondence"], *masks)
+        partnered = pairs.positive.any(dim=2)
+        true = pairs.positive.float().argmax(dim=2)
+        found = pairs.cosine.masked_fill(~pairs.key_valid[:, None], -torch.inf).argmax(dim=2)
+        scan, copied, moved = (views[name][:, :1] for name in ("image", "warped", "augmented"))
+        own = torch.arange(pairs.key_valid.shape[1], device=scan.device).expand_as(pairs.key_valid)
+        return {
+            "scan": scan,
+            "its crops, each moved": moved,
+            "warped copy, cells coloured": self._coloured(copied, own, pairs.key_valid),
+            "scan, true partners": self._coloured(scan, true, partnered),
+            "scan, matched cells": self._coloured(scan, found, partnered),
+        }
+
+    def _coloured(self, volume: Tensor, cells: Tensor, shown: Tensor) -> Tensor:
+        """Blend the colours of cells (B, N), given by number, into a volume: (B, 3, D, H, W)."""
+        grid = [length // self.student.stride for length in volume.shape[2:]]
+        places = torch.meshgrid([torch.linspace(0, 1, count) for count in grid], indexing="ij")
+        colours = torch.stack(places).flatten(1).to(volume)[:, cells].transpose(0, 1)  # (B, 3, N)
+        colours, shown = (value.unflatten(2, grid) for value in (colours, shown[:, None]))
+        colours, weight = (
+            nn.functional.interpolate(value.to(volume), volume.shape[2:]) for value in (colours, 0.6 * shown)
+        )
+        return weight * colours + (1 - weight) * volume.clamp(0, 1)
 
     def _contrast(self, tokens: Tokens, views: dict[str, Tensor]) -> Tensor:
         number = torch.arange(tokens.partners.shape[1], device=tokens.partners.device)

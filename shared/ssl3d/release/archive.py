@@ -1,15 +1,22 @@
 """Zip files of bundles: written so that equal contents give equal bytes, and unpacked into their own folder only."""
 
 import hashlib
+import json
 import re
 import stat
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 TIME = 2022, 1, 1, 0, 0, 0  # of every entry
-FILE_NAME = re.compile(r"(?P<name>\w+?)_v(?P<version>\d+(\.\d+)*)\.zip")
+FILE_NAME = re.compile(r"(?P<name>\w+?)_v(?P<version>\d{1,9}(\.\d{1,9}){0,9})\.zip")
+LARGEST = 2 * 2**30  # bytes of all files of a bundle together
+MOST_FILES = 10_000
+LEAST_SUSPECT, DENSEST = 256 * 2**20, 50  # more bytes than this are refused where the zip is this many times smaller
+LARGEST_METADATA = 2**20  # bytes
+UNREADABLE = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)  # RuntimeError: encrypted, unknown compression
 
 
 class Release(NamedTuple):
@@ -68,13 +75,14 @@ def rewrite_zip(file: Path, keep: Callable[[str], bool]) -> None:
 
 
 def check_zip(file: Path, name: str) -> None:
-    """Refuse a zip file that is damaged or that would write anywhere but into the folder ``name``.
+    """Refuse a zip file that is damaged, too large when unpacked, or writes outside of the folder ``name``.
 
     Raises:
         ValueError: with the entry that is wrong.
     """
     try:
         with zipfile.ZipFile(file) as archive:
+            _check_size(file, archive.infolist())
             for entry in archive.infolist():
                 parts = re.split(r"[/\\]", entry.filename.removesuffix("/"))
                 if parts[0] != name or ".." in parts or "" in parts or any(":" in part for part in parts):
@@ -82,10 +90,42 @@ def check_zip(file: Path, name: str) -> None:
                 if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
                     raise ValueError(f"{file}: its entry {entry.filename!r} is no plain file; not unpacked.")
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{file} is no zip file, or a damaged one ({error}).") from error
     if damaged is not None:
         raise ValueError(f"{file}: its entry {damaged!r} is damaged.")
+
+
+def _check_size(file: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse what would fill the disk. No more than the sizes in the entries is ever unpacked."""
+    total = sum(entry.file_size for entry in entries)
+    dense = total > LEAST_SUSPECT and total > DENSEST * file.stat().st_size
+    if total > LARGEST or len(entries) > MOST_FILES or dense:
+        raise ValueError(
+            f"{file} would unpack to {len(entries)} files with {total / 2**20:.0f} MiB, from "
+            f"{file.stat().st_size / 2**20:.1f} MiB; not unpacked. A bundle has at most {MOST_FILES} files with "
+            f"{LARGEST / 2**20:.0f} MiB, and its weights hardly compress."
+        )
+
+
+def metadata_version(content: bytes, place: str) -> str:
+    """Return the version in the content of a ``metadata.json``.
+
+    Args:
+        content: Content of the file.
+        place: Name of the file, for messages.
+
+    Raises:
+        ValueError: not a JSON object with a version.
+    """
+    try:
+        metadata = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{place} is not valid JSON: {error}.") from error
+    version = metadata.get("version") if isinstance(metadata, dict) else None
+    if not isinstance(version, str) or not version:
+        raise ValueError(f'{place} must be a JSON object with a text \'version\', such as {{"version": "0.1.0"}}.')
+    return version
 
 
 def unpack_zip(file: Path, name: str, folder: Path) -> Path:

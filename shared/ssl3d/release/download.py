@@ -2,20 +2,23 @@
 
 import logging
 import re
+import time
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from .archive import digest
+from .archive import LARGEST, digest
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 30  # seconds without an answer
 BLOCK = 1 << 16
+LONGEST_TEXT, PATIENCE = 2**20, 120  # bytes and seconds of a text file
 FAILURES = (OSError, HTTPException)  # URLError and timeouts are OSErrors
 
 
@@ -25,7 +28,7 @@ def url_of(source: str) -> str:
 
 
 def read_text(sources: Sequence[str], name: str) -> str:
-    """A small text file, from the first source that has it.
+    """Read a small text file from the first source that has it.
 
     Raises:
         OSError: none has; the message gives the reason of each.
@@ -34,10 +37,26 @@ def read_text(sources: Sequence[str], name: str) -> str:
     for source in sources:
         try:
             with urlopen(f"{url_of(source)}/{name}", timeout=TIMEOUT) as answer:
-                return answer.read().decode("utf-8")
+                return _bounded(answer).decode("utf-8")
         except (*FAILURES, UnicodeDecodeError) as error:
             reasons.append(f"{source}: {error}")
     raise OSError(f"{name} could not be read. " + "; ".join(reasons))
+
+
+def _bounded(answer: Any) -> bytes:
+    """Read an answer of limited length in limited time.
+
+    Raises:
+        OSError: it is longer, or takes longer.
+    """
+    content, end = b"", time.monotonic() + PATIENCE
+    while block := answer.read1(BLOCK):
+        content += block
+        if len(content) > LONGEST_TEXT:
+            raise OSError(f"it is longer than {LONGEST_TEXT} bytes")
+        if time.monotonic() > end:
+            raise OSError(f"it did not end within {PATIENCE} s")
+    return content
 
 
 def download(sources: Sequence[str], file: Path, sha256: str) -> None:
@@ -89,14 +108,18 @@ def _append(url: str, part: Path) -> None:
             return
         raise
     with answer:
-        length = answer.headers.get("Content-Length")
+        length = answer.headers.get("Content-Length", "")
         start = start if answer.status == 206 else 0
-        total = None if length is None else start + int(length)
+        total = start + int(length) if re.fullmatch("[0-9]{1,15}", length) else None
+        if total is not None and total > LARGEST:
+            raise OSError(f"it has {total} bytes, and a bundle at most {LARGEST}")
         with (
             part.open("ab" if start else "wb") as stream,
             tqdm(desc=part.stem, initial=start, total=total, unit="B", unit_scale=True, disable=None) as bar,
         ):
             while block := answer.read(BLOCK):
+                if stream.tell() + len(block) > LARGEST:
+                    raise OSError(f"it does not end after {LARGEST} bytes")
                 stream.write(block)
                 bar.update(len(block))
     if total is not None and part.stat().st_size < total:

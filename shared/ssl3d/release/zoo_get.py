@@ -1,13 +1,12 @@
 """Fetching a bundle from a zoo: checked before it is unpacked, and never over what a user has in its folder."""
 
-import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from .archive import Release, unpack_zip
+from .archive import LARGEST_METADATA, Release, metadata_version, unpack_zip
 from .download import download, read_text
 from .nearest import did_you_mean
 from .zoo_index import SUMS, read_sums
@@ -51,6 +50,9 @@ def get(name: str, output_dir: Path, sources: Sequence[str], version: str | None
             fresh = unpack_zip(file, name, Path(scratch))
         finally:
             file.unlink()
+        found = metadata_version((fresh / "configs" / "metadata.json").read_bytes(), f"{release.file}: metadata.json")
+        if found != release.version:
+            raise ValueError(f"{release.file} holds version {found}: the zoo is wrong. Ask its owner, or another zoo.")
         if former is not None:
             kept = set_aside(folder, former)
             logger.info(f"The former {name} {former}, with its weights and outputs, is now {kept}.")
@@ -83,10 +85,14 @@ def version_of(folder: Path) -> str:
     Raises:
         ValueError: it holds no bundle.
     """
+    file = folder / "configs" / "metadata.json"
     try:
-        return str(json.loads((folder / "configs" / "metadata.json").read_text(encoding="utf-8"))["version"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{folder} exists and is no bundle: move it away, or give another folder.") from error
+        with file.open("rb") as stream:
+            return metadata_version(stream.read(LARGEST_METADATA), str(file))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder} exists and is no bundle ({error}) Move it away, or choose another --output_dir."
+        ) from error
 
 
 def set_aside(folder: Path, version: str) -> Path:

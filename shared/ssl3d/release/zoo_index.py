@@ -1,12 +1,12 @@
 """The index of a folder of packed bundles: with it, the folder is a zoo that any web server can serve."""
 
-import json
+import re
 import zipfile
 from pathlib import Path
 
 from ..data.content import replacing
 from ..data.readable_json import readable_json
-from .archive import Release, check_zip, digest, release_of
+from .archive import LARGEST_METADATA, Release, check_zip, digest, metadata_version, release_of
 
 SUMS = "SHA256SUMS"
 INFO = "model_info.json"
@@ -58,7 +58,7 @@ def read_sums(text: str) -> dict[Release, str]:
     for line in text.splitlines():
         sha256, _, file = line.partition("  ")
         release = release_of(file)
-        if release is None or len(sha256) != 64:
+        if release is None or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError(f"no line of {SUMS}: {line[:80]!r}")
         found[release] = sha256
     return found
@@ -66,10 +66,14 @@ def read_sums(text: str) -> dict[Release, str]:
 
 def _check(file: Path, release: Release) -> None:
     check_zip(file, release.name)
+    name = f"{release.name}/configs/metadata.json"
     try:
         with zipfile.ZipFile(file) as archive:
-            version = json.loads(archive.read(f"{release.name}/configs/metadata.json"))["version"]
+            if archive.getinfo(name).file_size > LARGEST_METADATA:
+                raise ValueError(f"{file}: {name} is larger than {LARGEST_METADATA} bytes.")
+            content = archive.read(name)
     except KeyError as error:
         raise ValueError(f"{file} is no packed bundle: {error}.") from error
+    version = metadata_version(content, f"{file}: {name}")
     if version != release.version:
         raise ValueError(f"{file} holds version {version}. Pack the bundle again.")

@@ -7,6 +7,7 @@ from .block_mask import BlockMask, FillBlocksd, HideBlocksd
 from .correspondence_views import CorrespondenceViews
 from .crop_grid import join_crops, split_crops
 from .embedding_views import EmbeddingViews, TwoWindows
+from .intensity import ScalePercentiles, ScalePercentilesd
 from .loading import LoadVolumed, named_by_case
 from .matched_views import MatchedViews
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
@@ -35,6 +36,8 @@ __all__ = [
     "PairViews",
     "SafeSpacingd",
     "SaveRegistrationd",
+    "ScalePercentiles",
+    "ScalePercentilesd",
     "ScoredClassesd",
     "SpatialAugmentation",
     "StructureMapd",

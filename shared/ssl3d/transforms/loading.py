@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from torch import Tensor
 
 from ..data.dicom_volume import read_series
 from ..data.hounsfield import HIGH, LOW
-from ..data.nifti import BadFileError, Volume
+from ..data.volume import WHOLE, BadFileError, Volume
 from ..weights import other_modality, passport_of
 
 logger = logging.getLogger(__name__)
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # the same offer
 
 SAMPLE = 100_000  # voxels that a scan's percentiles rest on
+LABELS = ("label", "fixed_label", "moving_label")
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
 
 
@@ -85,11 +88,14 @@ class LoadVolumed(LoadImaged):
     Other files than NIfTI go to MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32, of any strides,
     whose metadata hold the item's ``name``, where it has one: see ``named_by_case``.
 
+    Label maps whose values are within 1e-3 of whole numbers, as a slope in the header makes them, are rounded.
+
     Args:
         keys: of paths, or lists of paths, one a channel.
         allow_missing_keys: see ``LoadImaged``.
+        labels: those of ``keys`` that hold label maps, where ``keys`` has them.
         weights: a weights file; a warning names each scan that looks like another modality than those that it was
-            trained on. Keys with ``label`` in their name are not looked at.
+            trained on.
 
     Examples:
         >>> LoadVolumed("image")({"image": "patient01"})["image"].shape  # doctest: +SKIP
@@ -97,9 +103,16 @@ class LoadVolumed(LoadImaged):
     """
 
     def __init__(
-        self, keys: KeysCollection, allow_missing_keys: bool = False, weights: str | Path | None = None
+        self,
+        keys: KeysCollection,
+        allow_missing_keys: bool = False,
+        labels: KeysCollection = LABELS,
+        weights: str | Path | None = None,
     ) -> None:
-        super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        with warnings.catch_warnings():  # MONAI offers to decode DICOM on a GPU, which is not used here
+            warnings.filterwarnings("ignore", message=".*nvImageCodec")
+            super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        self.labels = ensure_tuple(labels)
         self.weights = weights
         self.passport = None if weights is None else passport_of(Path(weights).expanduser())
         self.register(FileOrderReader())
@@ -109,14 +122,23 @@ class LoadVolumed(LoadImaged):
         """``data`` with the volumes in place of their paths."""
         d = super().__call__(data, reader)
         for key in self.key_iterator(d):
+            if key in self.labels and isinstance(d[key], Tensor):
+                round_labels(d[key])
             if "name" in d and isinstance(d[key], MetaTensor):
                 d[key].meta[NAME] = str(d["name"])
-            if self.passport is not None and "label" not in str(key):
+            if self.passport is not None and key not in self.labels:
                 low, high = _percentiles(d[key][0])
                 if text := other_modality(self.passport, low, high):
                     file = d[key].meta.get("filename_or_obj")
                     logger.warning(f"{file}: {text} ({self.weights}). The result may be nonsense.")
         return d
+
+
+def round_labels(labels: Tensor) -> None:
+    """Round label values in place where all are within ``WHOLE`` of whole numbers; other maps are left as they are."""
+    whole = labels.round()
+    if 0 < (labels - whole).abs().max() <= WHOLE:
+        labels.copy_(whole)
 
 
 def _percentiles(volume: Tensor) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..data.content import replacing
 from ..data.readable_json import readable_json
+from ..data.texts import read_json
 
 PARTS = ("encoder", "backbone", "network")
 INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}
@@ -166,11 +167,9 @@ def read(path: str | Path) -> Passport:
         ValueError: it is not JSON, lacks a field, has one too many, or one of a wrong kind; the message names the file.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = read_json(path)
     except ValueError as error:
-        raise ValueError(f"{path} is not a passport: it cannot be read as JSON ({error}).") from error
-    if not isinstance(entries, dict):
-        raise ValueError(f"{path} is not a passport: it holds {type(entries).__name__}, not an object of fields.")
+        raise ValueError(f"{path} is not a passport: {error}") from error
     known = [entry.name for entry in fields(Passport)]
     missing = [name for name in known if name not in entries and name not in _OPTIONAL]
     unknown = [name for name in entries if name not in known]
@@ -179,7 +178,7 @@ def read(path: str | Path) -> Passport:
         raise ValueError(f"{path} is not a passport: it {' and '.join(complaints)}; the fields are {', '.join(known)}.")
     try:
         return Passport(**entries)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
