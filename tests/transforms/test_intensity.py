@@ -7,8 +7,8 @@ import pytest
 import torch
 from monai.transforms import Compose, ScaleIntensityRangePercentilesd
 
-from ssl3d.weights.facts import preprocessing
 from ssl3d.transforms import ScalePercentilesd
+from ssl3d.weights.facts import preprocessing
 
 ARGUMENTS = {"keys": "image", "lower": 1, "upper": 99, "b_min": 0, "b_max": 1, "clip": True}
 CONFIGS = sorted((Path(__file__).parents[2] / "bundles").glob("*/configs/*.json"))
