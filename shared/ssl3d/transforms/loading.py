@@ -22,10 +22,10 @@ from ..data.volume import WHOLE, BadFileError, Volume
 from ..weights import other_modality, passport_of
 
 logger = logging.getLogger(__name__)
-logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # the same offer
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # it offers to decode on a GPU
 
-SAMPLE = 100_000  # voxels that a scan's percentiles rest on
 LABELS = ("label", "fixed_label", "moving_label")
+SAMPLE = 100_000  # voxels that a scan's percentiles rest on
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
 
 
@@ -126,7 +126,7 @@ class LoadVolumed(LoadImaged):
                 round_labels(d[key])
             if "name" in d and isinstance(d[key], MetaTensor):
                 d[key].meta[NAME] = str(d["name"])
-            if self.passport is not None and key not in self.labels:
+            if self.passport is not None and "label" not in str(key):
                 low, high = _percentiles(d[key][0])
                 if text := other_modality(self.passport, low, high):
                     file = d[key].meta.get("filename_or_obj")
