@@ -119,7 +119,7 @@ class LoadVolumed(LoadImaged):
         allow_missing_keys: see ``LoadImaged``.
         labels: those of ``keys`` that hold label maps, where ``keys`` has them.
         weights: a weights file; a warning names each scan that looks like another modality than those that it was
-            trained on. Keys with ``label`` in their name are not looked at.
+            trained on.
 
     Examples:
         >>> LoadVolumed("image")({"image": "patient01"})["image"].shape  # doctest: +SKIP
