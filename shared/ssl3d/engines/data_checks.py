@@ -19,7 +19,8 @@ def check_data(parser: ConfigParser, engine: str) -> None:
     """Check the items of each data set that an engine needs, before the data sets and the engine are built.
 
     Scans that would be far too large after resampling, or far too small to train on, are refused by name, or left out
-    of a ``Datalist`` or ``PairList`` with ``skip_bad``. Scans whose intensities do not suit the scaling are warned of by name.
+    of a ``Datalist`` or ``PairList`` with ``skip_bad``. Scans whose intensities do not suit the scaling are warned of
+    by name.
 
     Args:
         parser: config of the running workflow.
