@@ -110,7 +110,7 @@ def _label_doubts(ids: set[int], uneven: float | None) -> Iterator[tuple[str, st
         yield "background only", "Nothing to do if the structure is really absent"
     if uneven is not None:
         problem = f"label values such as {uneven:.8g} are rounded to whole numbers"
-        yield problem, "Nothing to do; to be rid of this warning, save integers with slope 1 and intercept 0"
+        yield problem, "No action is needed; integers with slope 1 and intercept 0 avoid this warning"
 
 
 def missing_label(image: str) -> Fault:

@@ -4,7 +4,7 @@ FAT, MUSCLE = -100, 40  # HU: a CT, even a crop of one, has voxels below the one
 LOW, HIGH = 0.5, 99.5  # the percentiles that are looked at
 
 
-def is_hounsfield(low: float, high: float) -> bool:
+def looks_hounsfield(low: float, high: float) -> bool:
     """Tell whether intensities look like those of a CT.
 
     Args:

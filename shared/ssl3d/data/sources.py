@@ -147,7 +147,7 @@ def read_labels(file: Path) -> dict[int, str]:
     """Return id -> name of each structure, as a data set's JSON file says; empty where it does not or is not there.
 
     Raises:
-        ValueError: the file is not valid JSON.
+        ValueError: the file is not valid JSON; the message names it.
     """
     return _labels(read_json(file).get("labels")) if file.is_file() else {}
 

@@ -65,9 +65,15 @@ def check_settings(parser: ConfigParser) -> list[str]:
 
 
 def _given(parser: ConfigParser, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """Keys of the config whose values are there and are no expressions."""
+    """Keys of the config whose values are there and are neither expressions nor components."""
     found = [(key, parser[key]) for key in keys if key in parser]
-    return [(k, v) for k, v in found if v is not None and not (isinstance(v, str) and v[:1] in ("$", "@", "%"))]
+    return [
+        (k, v)
+        for k, v in found
+        if v is not None
+        and not (isinstance(v, str) and v[:1] in ("$", "@", "%"))
+        and not (isinstance(v, dict) and "_target_" in v)
+    ]
 
 
 def _is_number(value: Any) -> bool:

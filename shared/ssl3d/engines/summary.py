@@ -74,7 +74,8 @@ def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
         more |= {} if section == "test" else {"section": section}
         lines.append(f"Evaluate on the {section} cases: {_command([*files, 'configs/evaluate.json'], more)}")
     if (configs / "inference.json").is_file():
-        kept = {key: value for key, value in own.items() if key.split("#")[0] in OF_INFERENCE}
+        # inference.json holds the student alone
+        kept = {k.replace("#student#", "#"): v for k, v in own.items() if k.split("#")[0] in OF_INFERENCE}
         more = {**kept, "weights": weights, "dataset_dir": "/path/to/scans", "output_dir": output / "inference"}
         lines.append(f"Apply to scans: {_command(['configs/inference.json'], more)}")
     if (folder / "pretraining.pth").is_file():

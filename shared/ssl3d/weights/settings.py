@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monai.transforms import Compose
 
-from ..data.hounsfield import is_hounsfield
+from ..data.hounsfield import looks_hounsfield
 from .facts import preprocessing
 from .passport import Passport, differences, passport_of
 
@@ -51,7 +51,7 @@ def other_modality(passport: Passport, low: float, high: float) -> str | None:
         low, high: percentiles 0.5 and 99.5 of the scan, before any scaling.
     """
     intensity = passport.intensity
-    found = is_hounsfield(low, high)
+    found = looks_hounsfield(low, high)
     values = f"its values reach from {low:.4g} to {high:.4g}"
     if intensity["kind"] != "window":
         text = f"it looks like a CT ({values}), but the weights were trained on scans without a fixed unit, such as MR"
