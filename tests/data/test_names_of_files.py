@@ -12,8 +12,8 @@ from data.nifti_files import IMAGE, save
 
 from ssl3d.data import Datalist, PairList, PreparedDataset
 from ssl3d.data.doctor import examine
+from ssl3d.data.folder_list import _say_unread
 from ssl3d.data.nifti import is_nifti, is_other_image
-from ssl3d.data.sources import _say_unread
 from ssl3d.data.splits import case_name
 from ssl3d.data.texts import printable
 from ssl3d.transforms import LoadVolumed

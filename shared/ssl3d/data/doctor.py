@@ -15,6 +15,7 @@ from .checks import Fault
 from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
 from .doctor_scans import find_misfits, find_odd_scans
+from .doctor_split import describe_split, find_split_patients
 from .doctor_summary import is_hounsfield, suggested_settings, summary
 from .folder_list import unread_images
 from .nifti import CONVERT, is_nifti
@@ -44,7 +45,8 @@ def examine(
 
     Returns:
         What ``ssl3d doctor --json`` prints, in JSON's types: ``good`` (whether nothing is fatal), ``cases``,
-        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``faults`` (the fatal ones first),
+        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``split`` (sections that a bundle takes,
+        and patients: see ``describe_split``), ``faults`` (the fatal ones first),
         ``settings`` (overrides for a bundle), ``items`` (each case with what its files hold), ``folder``, ``datalist``,
         ``against``, ``written`` (paths), ``name``, ``licence``, ``synthetic``, ``ssl3d`` (version).
 
@@ -73,6 +75,7 @@ def examine(
         other = Path(against).expanduser().absolute()
         place = (other.parent, other.name) if other.is_file() else (folders.data_folder(other), None)
         find_leaks(cases, _examine_all(read_source(*place), None, labels=False), str(against))
+    general += find_split_patients(source)
     if not source.listed:
         general += _left_over_files(cases)
     faults = [*general, *(fault for case in cases for fault in case.faults)]
@@ -86,7 +89,8 @@ def examine(
         "licence": source.licence,
         "synthetic": source.synthetic,
         "good": not any(fault.fatal for fault in faults),
-        **summary(cases, source.labels),
+        **(found := summary(cases, source.labels)),
+        "split": {**describe_split(source), "labelled": found["cases"]["labelled"]},
         "faults": [fault._asdict() for fault in sorted(faults, key=lambda fault: not fault.fatal)],
     }
     if target is not None and any(case.good and case.section == "training" for case in cases):
