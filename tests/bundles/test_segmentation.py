@@ -33,7 +33,8 @@ def test_inference_saves_in_the_geometry_of_the_scan(bundle, tmp_path):
     scan = np.random.default_rng(0).normal(100, 20, (40, 30, 35)).astype(np.float32)
     (tmp_path / "scans").mkdir()
     nib.save(nib.Nifti1Image(scan, affine), tmp_path / "scans" / "patient.nii.gz")
-    workflow(INFERENCE, "inference", **TINY_INFERENCE, dataset_dir=str(tmp_path / "scans")).run()
+    settings = TINY_INFERENCE | {"dataset_dir": str(tmp_path / "scans"), "pixdim": [2.0, 2.0, 2.0]}
+    workflow(INFERENCE, "inference", **settings).run()
     result = nib.load(bundle / "output" / "inference" / "patient_seg.nii.gz")
     assert result.shape == scan.shape
     np.testing.assert_allclose(result.affine, affine, atol=1e-4)

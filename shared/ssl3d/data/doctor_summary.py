@@ -14,7 +14,7 @@ WINDOW_RANGE = (-1000, 3000)  # HU
 STRIDE, LARGEST_ROI = 16, 96  # voxels: the compact U-Net's coarsest stride, and a crop that trains on one GPU
 
 
-def is_hounsfield(case: Case) -> bool:
+def is_ct(case: Case) -> bool:
     """Tell whether the intensities of a case's first image look like those of a CT."""
     percentiles = case.images[0].percentiles
     return looks_hounsfield(percentiles[0], percentiles[-1])
@@ -38,7 +38,7 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
     window = None
     if readable:
         every = [image for case in readable for image in case.images]
-        hounsfield = sum(map(is_hounsfield, readable))
+        hounsfield = sum(map(is_ct, readable))
         images = {
             "channels": _counts(sum(image.channels for image in case.images) for case in readable),
             "types": _counts(image.kind for image in every),
@@ -49,7 +49,7 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
             "percentiles": {"of": list(PERCENTILES), **_spread([image.percentiles for image in every])},
         }
         if 2 * hounsfield > len(readable):
-            window = _window([case for case in readable if is_hounsfield(case)])
+            window = _window([case for case in readable if is_ct(case)])
     return {"cases": found, "images": images, "labels": _labels(cases, names), "window": window}
 
 

@@ -150,7 +150,7 @@ class LoadVolumed(LoadImaged):
                 round_labels(d[key])
             if "name" in d and isinstance(d[key], MetaTensor):
                 d[key].meta[NAME] = str(d["name"])
-            if self.passport is not None and "label" not in str(key):
+            if self.passport is not None and key not in self.labels:
                 low, high = _percentiles(d[key][0])
                 if text := other_modality(self.passport, low, high):
                     file = d[key].meta.get("filename_or_obj")

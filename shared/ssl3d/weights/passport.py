@@ -199,7 +199,12 @@ def write(passport: Passport, path: str | Path) -> None:
         OSError: the folder does not exist or cannot be written to.
     """
     with replacing(Path(path)) as temporary:
-        temporary.write_text(readable_json(asdict(passport)), encoding="utf-8")
+        temporary.write_text(text_of(passport), encoding="utf-8")
+
+
+def text_of(passport: Passport) -> str:
+    """Return the content of a passport's file."""
+    return readable_json(asdict(passport))
 
 
 def differences(passport: Passport, preprocessing: Mapping[str, Any]) -> list[str]:
