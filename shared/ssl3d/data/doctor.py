@@ -16,7 +16,7 @@ from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
 from .doctor_scans import find_misfits, find_odd_scans
 from .doctor_split import describe_split, find_split_patients
-from .doctor_summary import is_hounsfield, suggested_settings, summary
+from .doctor_summary import is_ct, suggested_settings, summary
 from .folder_list import unread_images
 from .nifti import CONVERT, is_nifti
 from .readable_json import readable_json
@@ -146,14 +146,14 @@ def _find_odd_ones(cases: Sequence[Case]) -> None:
     """Faults of cases whose number of channels or whose intensities are not those of most."""
     readable = [case for case in cases if case.images]
     usual = Counter(sum(image.channels for image in case.images) for case in readable).most_common(1)
-    hounsfield = Counter(is_hounsfield(case) for case in readable).most_common(1)
+    hounsfield = Counter(is_ct(case) for case in readable).most_common(1)
     for case in readable:
         channels = sum(image.channels for image in case.images)
         if channels != usual[0][0]:
             problem = f"{channels} channels, where most cases have {usual[0][0]}"
             case.faults.append(Fault(case.files[0], problem, "Give each case the same channels, or leave it out"))
-        if is_hounsfield(case) != hounsfield[0][0]:
-            problem = f"intensities {'like' if is_hounsfield(case) else 'unlike'} Hounsfield units, unlike most cases"
+        if is_ct(case) != hounsfield[0][0]:
+            problem = f"intensities {'like' if is_ct(case) else 'unlike'} Hounsfield units, unlike most cases"
             remedy = "Keep CT and MR apart; a CT may lack its rescale intercept (-1024)"
             case.faults.append(Fault(case.files[0], problem, remedy, fatal=False))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from .checks import Fault
 from .doctor_facts import Case, ImageFacts
-from .doctor_summary import is_hounsfield, suggested_scale
+from .doctor_summary import is_ct, suggested_scale
 from .fit import narrow_percentiles, size_fault
 
 COARSE = 10  # mm: no scanner has voxels of which the shortest side is longer
@@ -17,7 +17,7 @@ def find_odd_scans(cases: Sequence[Case]) -> None:
     """Warn of scans whose voxel sizes or intensities are unlikely to be right, by name."""
     for case in cases:
         for image in case.images:
-            for problem, remedy in filter(None, (_voxel_size(image), _intensities(image, is_hounsfield(case)))):
+            for problem, remedy in filter(None, (_voxel_size(image), _intensities(image, is_ct(case)))):
                 case.faults.append(Fault(image.file, problem, remedy, fatal=False))
 
 
