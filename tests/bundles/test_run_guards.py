@@ -1,0 +1,153 @@
+"""A run never mixes with another one, never leaves its user with a traceback, and says what comes next."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from bundles.conftest import INFERENCE, TINY, TRAIN, of_kind, workflow
+
+NAME = "hippocampus_mri_segmentation"
+only = pytest.mark.parametrize("bundle", [NAME], indirect=True)
+SETTINGS = TINY | {"epochs": 1, "epoch_length": 1}
+
+
+def scans(folder: Path, names: list[str], shape=(20, 34, 18)) -> Path:
+    rng = np.random.default_rng(len(names))
+    for name in names:
+        label = np.zeros(shape, np.uint8)
+        label[5:15, 5:17, 5:15], label[5:15, 17:28, 5:15] = 1, 2
+        for sub, array in (("imagesTr", rng.normal(size=shape).astype(np.float32)), ("labelsTr", label)):
+            (folder / sub).mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(array, np.eye(4)), folder / sub / f"{name}.nii.gz")
+    return folder
+
+
+def refusal(config=TRAIN, kind="train", **overrides) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        workflow(config, kind, **overrides).run()
+    assert type(caught.value.__cause__).__name__ == "PreflightError"
+    return str(caught.value.__cause__)
+
+
+@only
+def test_a_checkpoint_is_resumed_with_its_own_data_and_settings_only(bundle, tmp_path):
+    first, other = scans(tmp_path / "first", [f"c{i}" for i in range(8)]), scans(tmp_path / "other", list("abcdefghij"))
+    workflow(TRAIN, "train", **SETTINGS, dataset_dir=str(first)).run()
+    weights = (bundle / "output" / "model.pt").read_bytes()
+    for change, words in (
+        ({"seed": 7}, "seed: 0 there, 7 here"),
+        ({"learning_rate": 0.1}, "learning_rate: 0.003 there, 0.1 here"),
+        ({"epochs": 4}, "epochs: 1 there, 4 here"),
+        ({"dataset_dir": str(other)}, "training data: "),
+    ):
+        message = refusal(**SETTINGS | {"dataset_dir": str(first), "resume": "true"} | change)
+        assert "belongs to another run" in message
+        assert words in message
+        assert "--pretrained" in message
+        assert (bundle / "output" / "model.pt").read_bytes() == weights
+    moved = first.rename(tmp_path / "moved" / "first") if (tmp_path / "moved").mkdir() is None else None
+    workflow(TRAIN, "train", **SETTINGS, dataset_dir=str(moved), resume="true").run()  # data may move
+
+
+@only
+def test_a_second_run_in_the_same_folder_is_refused(bundle, tmp_path):
+    script = "from ssl3d.engines import lock; import sys; lock.hold(sys.argv[1]); print('held', flush=True); input()"
+    (bundle / "output").mkdir()
+    command = [sys.executable, "-c", script, str(bundle / "output")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        message = refusal(**SETTINGS)
+        holder.stdin.close()
+    assert f"process {holder.pid}" in message
+    assert "--output_dir" in message
+    workflow(TRAIN, "train", **SETTINGS).run()
+    assert not (bundle / "output" / "run.lock").exists()
+
+
+@only
+@pytest.mark.parametrize("publish", [True, False])
+def test_a_folder_for_published_weights_is_tried_before_training(bundle, tmp_path, publish):
+    (tmp_path / "file").write_text("")
+    data = scans(tmp_path / "data", [f"c{i}" for i in range(8)])
+    settings = SETTINGS | {"dataset_dir": str(data), "model_dir": str(tmp_path / "file" / "models"), "publish": publish}
+    if publish:
+        message = refusal(**settings)
+        assert "model_dir" in message and "file/models" in message
+        assert not (bundle / "output" / "checkpoint.pt").exists()
+    else:
+        workflow(TRAIN, "train", **settings).run()
+        assert (bundle / "output" / "model.pt").is_file()
+
+
+@of_kind("_segmentation")
+def test_results_never_come_to_the_scans(bundle, tmp_path):
+    data = scans(tmp_path / "data", ["c0", "c1"]) / "imagesTr"
+    message = refusal(INFERENCE, "inference", device="cpu", dataset_dir=str(data), output_dir=str(data))
+    assert "holds the scans themselves" in message
+    assert sorted(path.name for path in data.iterdir()) == ["c0.nii.gz", "c1.nii.gz"]
+
+
+@only
+def test_the_last_lines_name_scores_picture_weights_and_next_commands(bundle, tmp_path, caplog, monkeypatch):
+    data = scans(tmp_path / "data", [f"c{i}" for i in range(8)])
+    flags = {**SETTINGS, "dataset_dir": str(data)}
+    words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "--config_file", TRAIN, *words])
+    with caplog.at_level("INFO"):
+        workflow(TRAIN, "train", **flags).run()
+    text = "\n".join(record.message for record in caplog.records[-8:])
+    assert re.search(r"val_mean_dice 0\.\d+ on 1 case\(s\) \(anterior 0\.\d+, posterior 0\.\d+\)", text)
+    assert str(bundle / "output" / "preview.png") in text
+    evaluate = re.search(r"--config_file \"\['configs/train.json','configs/evaluate.json'\]\".*", text)[0]
+    assert f"--dataset_dir {data}" in evaluate and f"--weights {bundle / 'output' / 'model.pt'}" in evaluate
+    assert "--epochs" not in evaluate
+    assert re.search(r"--config_file configs/inference.json .*--weights .*/output/model.pt", text)
+
+
+@only
+@pytest.mark.parametrize("way", ["interrupt", "not finite"])
+def test_a_run_that_ends_early_says_so_in_a_few_lines(bundle, tmp_path, way):
+    data = scans(tmp_path / "data", [f"c{i}" for i in range(8)])
+    settings = {"epochs": 500, "epoch_length": 2, "val_interval": 500, "roi_size": "[16,32,16]", "device": "cpu"}
+    settings |= {"dataset_dir": str(data), "output_dir": str(tmp_path / "out")}
+    settings |= {"learning_rate": 1e9, "val_interval": 1} if way == "not finite" else {}
+    words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", TRAIN, *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if way == "interrupt":
+        for line in process.stdout:
+            if "epoch 1/500" in line:
+                break
+        process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "Traceback" not in error
+    last = error.strip().splitlines()[-4:]
+    if way == "interrupt":
+        assert any(line.startswith("Interrupted in epoch ") for line in last)
+        assert "--resume true" in last[-1]
+    else:
+        assert re.search(r"Stopped in epoch \d of 500: the loss is nan at epoch \d, step \d of 2 on c\d", error)
+        assert "Traceback" in (tmp_path / "out" / "error.txt").read_text()
+        assert "--resume" not in error
+
+
+@only
+def test_settings_of_another_type_make_one_sentence(bundle):
+    message = refusal(**SETTINGS | {"epochs": 1.5, "roi_size": 0, "learning_rate": "abc"})
+    assert message.count("must be") == 3
+    flow = workflow(TRAIN, "train", **SETTINGS | {"output_dir": 20240501, "roi_size": 32})
+    flow.run()
+    assert json.loads((bundle / "20240501" / "demo" / "model.json").read_text())["roi_size"] == [32, 32, 32]
