@@ -1,5 +1,6 @@
 """Bundles are tested as copies, so that no run touches the weights of the checkout."""
 
+import json
 import os
 import shutil
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
+
+from ssl3d.data.readable_json import readable_json
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir())
@@ -73,6 +76,13 @@ def copy_bundle(name: str, folder: Path) -> Path:
             config.write_text(
                 coarse.replace('"synthesis": {"subjects": 24}', '"synthesis": {"subjects": 24, "size": 32}')
             )
+            for file, entries in (("models/model.json", ()), ("configs/metadata.json", ("passports", "model.pt"))):
+                content = found = json.loads((root / file).read_text())  # inference takes the spacing from there
+                for entry in entries:
+                    found = found[entry]
+                if found["spacing"] == [3.0, 3.0, 3.0]:
+                    found["spacing"] = [12.0, 12.0, 12.0]
+                    (root / file).write_text(readable_json(content))
     return root
 
 

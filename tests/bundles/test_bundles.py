@@ -156,16 +156,31 @@ def test_a_run_on_synthetic_items_is_a_demo_and_leaves_the_weights_alone(bundle)
     assert list(demo.glob("events.out.tfevents.*"))
 
 
-def test_real_items_replace_the_weights_and_keep_the_former(bundle, synthetic_as_real):
-    before = (bundle / "models" / "model.pt").read_bytes()
+def test_a_run_on_real_items_leaves_the_weights_alone_unless_it_publishes(bundle, synthetic_as_real):
+    shipped = {file: file.read_bytes() for file in (bundle / "models").iterdir()}
+    metadata = (bundle / "configs" / "metadata.json").read_bytes()
     workflow(TRAIN, "train", **TINY, dataset_dir=str(synthetic_as_real)).run()
-    assert (bundle / "output" / "previous" / "model.pt").read_bytes() == before
-    written = passport.read(bundle / "models" / "model.json")
+    assert {file: file.read_bytes() for file in (bundle / "models").iterdir()} == shipped
+    assert (bundle / "configs" / "metadata.json").read_bytes() == metadata
+    written = passport.read(bundle / "output" / "model.json")
     assert not written.synthetic
-    assert written.corpus == [{"name": "as real", "count": 1, "licence": "CC0-1.0"}]
-    assert written.sha256 == hashlib.sha256((bundle / "models" / "model.pt").read_bytes()).hexdigest()
-    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    assert metadata["passports"]["model.pt"]["sha256"] == written.sha256
+    assert [(entry["count"], entry["licence"]) for entry in written.corpus] == [(1, "CC0-1.0")]
+    assert written.sha256 == hashlib.sha256((bundle / "output" / "model.pt").read_bytes()).hexdigest()
+
+    workflow(TRAIN, "train", **TINY, dataset_dir=str(synthetic_as_real), publish="true").run()
+    names = ("model.pt", "model.json") + (("pretraining.pth", "pretraining.json") if pretrains(bundle) else ())
+    for name in names:
+        assert (
+            (bundle / "models" / name).read_bytes()
+            == (bundle / "output" / name).read_bytes()
+            != shipped[bundle / "models" / name]
+        )
+        assert (bundle / "output" / "previous" / name).read_bytes() == shipped[bundle / "models" / name]
+    published = passport.read(bundle / "models" / "model.json")
+    assert (
+        json.loads((bundle / "configs" / "metadata.json").read_text())["passports"]["model.pt"]["sha256"]
+        == published.sha256
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Two gloo processes take the step that one process takes with the doubled batch."""
+"""Two gloo processes take the step that one process takes with the doubled batch, in float64."""
 
 import os
 import subprocess
@@ -21,6 +21,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(bundle, tmp_path):
     one, two = (torch.load(tmp_path / f"first_{size}.pt", weights_only=True) for size in (4, 2))
     assert one["draws"].tolist() == [0, 1, 2, 3]
     assert two["draws"].tolist() == [0, 2]
+    assert one["loss"].dtype == torch.float64
     torch.testing.assert_close(two["loss"], one["loss"], rtol=1e-5, atol=0)
     largest = max(gradient.abs().max() for gradient in one["gradients"].values())
     assert largest > 0

@@ -6,11 +6,13 @@ import shutil
 
 import nibabel as nib
 import numpy as np
+import pytest
 from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TINY_INFERENCE, TRAIN, of_kind, workflow
 
-from ssl3d.data import label_map
+from ssl3d.data import as_names, label_map, same_names
 from ssl3d.data.organs import ORGANS
 from ssl3d.data.synthetic import synthesize
+from ssl3d.engines.class_channels import describe_classes
 from ssl3d.weights import passport
 
 SEGMENTATION = of_kind("_segmentation")
@@ -31,7 +33,8 @@ def test_inference_saves_in_the_geometry_of_the_scan(bundle, tmp_path):
     scan = np.random.default_rng(0).normal(100, 20, (40, 30, 35)).astype(np.float32)
     (tmp_path / "scans").mkdir()
     nib.save(nib.Nifti1Image(scan, affine), tmp_path / "scans" / "patient.nii.gz")
-    workflow(INFERENCE, "inference", **TINY_INFERENCE, dataset_dir=str(tmp_path / "scans")).run()
+    settings = TINY_INFERENCE | {"dataset_dir": str(tmp_path / "scans"), "pixdim": [2.0, 2.0, 2.0]}
+    workflow(INFERENCE, "inference", **settings).run()
     result = nib.load(bundle / "output" / "inference" / "patient_seg.nii.gz")
     assert result.shape == scan.shape
     np.testing.assert_allclose(result.affine, affine, atol=1e-4)
@@ -104,3 +107,76 @@ def test_a_scan_of_a_person_is_segmented_on_its_own_grid_with_a_warning(bundle, 
     np.testing.assert_allclose(result.affine, image.affine, atol=1e-4)
     assert set(np.unique(result.dataobj)) <= set(range(14))
     assert "DEMONSTRATION WEIGHTS" in caplog.text
+
+
+def three_classes(folder, count=8):
+    """Scans with three structures, whose data set names them."""
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    for i in range(count):
+        label = np.zeros((20, 24, 18), np.uint8)
+        label[4:8, 4:8, 4:8], label[10:15, 5:9, 5:9], label[5:9, 12:20, 6:12] = 1, 2, 3
+        image = (label * 90 + np.random.default_rng(i).normal(0, 20, label.shape)).astype(np.int16)
+        nib.save(nib.Nifti1Image(image, np.eye(4)), folder / "imagesTr" / f"c{i}.nii.gz")
+        nib.save(nib.Nifti1Image(label, np.eye(4)), folder / "labelsTr" / f"c{i}.nii.gz")
+    return folder
+
+
+@pytest.mark.parametrize("given", ["on the command line", "by the data set"])
+@SEGMENTATION
+def test_other_classes_are_named_once_and_everything_follows(bundle, tmp_path, given):
+    folder = three_classes(tmp_path / "set")
+    settings = {k: v for k, v in TINY.items() if "synthesis" not in k} | {"epochs": 1, "pixdim": [1.0, 1.0, 1.0]}
+    settings["dataset_dir"] = str(folder)
+    named = {"label_names": ("head", "body", "tail")}  # what Fire makes of head,body,tail
+    if given == "by the data set":
+        labels = {"background": 0, "head": 1, "body": 2, "tail": 3}
+        cases = [f"c{i}.nii.gz" for i in range(8)]
+        entries = [{"image": f"imagesTr/{case}", "label": f"labelsTr/{case}"} for case in cases]
+        (folder / "dataset.json").write_text(json.dumps({"labels": labels, "training": entries}))
+        named = {}
+    flow = workflow(TRAIN, "train", **settings, **named)
+    flow.run()
+    (file,) = (path for path in bundle.rglob("model.json") if passport.read(path).label_names)
+    assert passport.read(file).label_names == ["head", "body", "tail"]
+
+    weights = {"weights": str(file.with_suffix(".pt"))}
+    del settings["pixdim"]  # from the passport, too
+    flow = workflow(EVALUATE, "train", **settings, **weights)
+    flow.run()
+    assert flow.parser.get_parsed_content("pixdim") == [1, 1, 1]
+    rows = list(csv.reader((bundle / "output" / "test" / "classes.csv").open()))
+    assert [row[0] for row in rows[1:]] == ["head", "body", "tail"]
+    flow = workflow(INFERENCE, "inference", device="cpu", roi_size=[16, 32, 16], dataset_dir=str(folder), **weights)
+    flow.run()
+    assert flow.parser.get_parsed_content("network_def").head.out_channels == 4
+
+
+@SEGMENTATION
+def test_the_classes_of_a_bundle_are_the_same_in_all_its_configs(bundle):
+    names = {
+        as_names_of(json.loads((bundle / "configs" / config).read_text())["classes"]["bundle_names"])
+        for config in ("train.json", "evaluate.json", "inference.json")
+    }
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    channels = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())
+    (found,) = names
+    assert same_names(found, [name.removesuffix(" (demo)") for name in channels[1:]])
+
+
+def as_names_of(text):
+    return tuple(as_names(text))
+
+
+@SEGMENTATION
+def test_published_weights_of_other_classes_are_described_to_servers(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    before = json.dumps(metadata)
+    describe_classes(metadata, [])
+    describe_classes(metadata, as_names_of(json.loads((bundle / TRAIN).read_text())["classes"]["bundle_names"]))
+    assert json.dumps(metadata) == before
+    describe_classes(metadata, ["head", "tail", "rest"])
+    output = metadata["network_data_format"]["outputs"]["pred"]
+    assert output["channel_def"] == {"0": "background", "1": "head", "2": "tail", "3": "rest"}
+    assert output["num_channels"] == 4
+    assert "1 head, 2 tail, 3 rest" in metadata["label_classes"]

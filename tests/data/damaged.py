@@ -82,7 +82,7 @@ IMAGES: dict[str, Sample] = {
     "Analyze": Sample(put(nifti(magic=b"")), "not a NIfTI", name="scan.nii"),
     # refused: cut and scrambled
     "not zipped": Sample(put(PLAIN), "not gzip-compressed"),
-    "zipped": Sample(put(ZIPPED), "gzip-compressed, against its name", name="scan.nii"),
+    "zipped": Sample(put(ZIPPED), "gzip-compressed, despite its ending .nii", name="scan.nii"),
     "gzip cut in its own header": Sample(put(ZIPPED[:8]), "truncated"),
     "gzip cut in the header": Sample(put(ZIPPED[:60]), "truncated"),
     "gzip cut in the middle": Sample(put(ZIPPED[: len(ZIPPED) // 2]), "truncated"),

@@ -1,8 +1,10 @@
 """The cache of prepared items: keys, damage, atomic writing, what items hold."""
 
+import io
 import os
 import subprocess
 import sys
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -52,6 +54,21 @@ def items(tmp_path, write_nifti, image_array):
 
 def cached(dataset) -> list[Path]:
     return sorted(dataset.cache_dir.glob("*.pt"))
+
+
+def saved(value) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def huge() -> bytes:
+    """A file that claims a tensor of 2 PB."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved({"image": torch.zeros(300)}))) as old, zipfile.ZipFile(buffer, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"M,\x01", b"\x8a\x07" + (1 << 49).to_bytes(7, "little")))
+    return buffer.getvalue()
 
 
 def test_items_are_equal_from_the_cache_and_not_and_plain(items):
@@ -148,6 +165,10 @@ def test_set_data_deletes_nothing(items):
         lambda data: data[:3],
         lambda data: b"",
         lambda data: b"garbage" * 100,
+        lambda data: data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :],
+        lambda data: saved([1, 2, 3]),
+        lambda data: saved(torch.zeros(3)),
+        lambda data: huge(),
         lambda data: bytes(len(data)),
     ],
 )
@@ -192,13 +213,40 @@ def test_killed_while_writing_leaves_no_half_file(items, monkeypatch):
     assert sorted(p.suffix for p in dataset.cache_dir.iterdir()) == [".json", ".pt"]
 
 
-def test_a_full_disk_is_no_error(items, monkeypatch, caplog):
-    def full(obj, stream):
+def test_a_full_disk_is_no_error_and_said_once(items, monkeypatch, caplog):
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_module.torch, "save", full)
-    assert PreparedDataset(items, deterministic())[0]["image"].shape == (1, 6, 7, 8)
-    assert "No space left" in caplog.text
+    monkeypatch.setattr(cache_module.os, "fsync", full)
+    dataset = PreparedDataset(items, deterministic())
+    for _ in range(3):
+        assert dataset[0]["image"].shape == (1, 6, 7, 8)
+    assert caplog.text.count("No space left") == 1
+    assert list(dataset.folder.iterdir()) == []
+
+
+def test_a_disk_so_full_that_no_folder_can_be_made_is_no_error(items, tmp_path, caplog):
+    (tmp_path / "cache" / "content").mkdir(parents=True)
+    (tmp_path / "cache" / "prepared").write_text("in the place of the folder")
+    assert PreparedDataset(items, deterministic(), tmp_path / "cache")[0]["image"].shape == (1, 6, 7, 8)
+    assert "Cannot write the cache" in caplog.text
+
+
+def test_what_is_written_to_a_full_disk_raises_an_oserror():
+    """``torch.save`` to such a file raises a RuntimeError, which ended trainings."""
+    content = cache_module._saved({"image": torch.zeros(1 << 18)})
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as stream:
+        stream.write(content)
+
+
+def test_what_torch_and_numpy_say_of_damage_is_not_passed_on(items, tmp_path, caplog):
+    dataset = PreparedDataset(items, deterministic())
+    dataset[0]
+    (file,) = cached(dataset)
+    torch.save({"image": Path("an object")}, file)
+    dataset[0]
+    assert "Damaged" in caplog.text
+    assert "weights_only" not in caplog.text
 
 
 KEY_PROGRAM = """

@@ -270,7 +270,7 @@ def test_percentiles_of_large_volumes_are_those_of_a_sample(tmp_path, monkeypatc
     image += np.arange(20)[:, None, None]  # a stride of 20 would see one column alone
     save(image)(tmp_path / "a.nii.gz")
     exact = examine_case({"image": str(tmp_path / "a.nii.gz"), "name": "a"}, "training").images[0].percentiles
-    monkeypatch.setattr("ssl3d.data.doctor_facts.SAMPLE", 400)
+    monkeypatch.setattr("ssl3d.data.scan_facts.SAMPLE", 400)
     rough = examine_case({"image": str(tmp_path / "a.nii.gz"), "name": "a"}, "training").images[0].percentiles
     np.testing.assert_allclose(exact, np.percentile(image, (0.5, 1, 50, 99, 99.5)), rtol=1e-5)
     np.testing.assert_allclose(rough, exact, atol=1.5)

@@ -93,10 +93,10 @@ def test_a_bundle_runs_with_the_settings_that_are_shown(folder, tmp_path, monkey
     shown = text(examine(folder), 120).split("train.json")[1].replace("\\\n", " ")
     words = shlex.split(" ".join(line for line in shown.splitlines() if "--" in line))
     options = dict(zip(words[::2], words[1::2], strict=True))
-    settings = {key[2:]: value if value[0] in "/t" else json.loads(value) for key, value in options.items()}
+    settings = {key[2:]: value if value[0] in "/tl" else json.loads(value) for key, value in options.items()}
     assert settings["pixdim"] == [1, 1.5, 2]
     assert settings["roi_size"] == [16, 16, 16]
-    assert settings["cases#label_ids"] == [0, 1, 2]
+    assert settings["label_names"] == "label 1,label 2"
     assert settings["skip_bad"] == "true"
     root = copy_bundle("hippocampus_mri_segmentation", tmp_path)
     monkeypatch.chdir(root)

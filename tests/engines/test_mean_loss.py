@@ -1,4 +1,5 @@
 import csv
+import math
 
 import pytest
 import torch
@@ -46,6 +47,12 @@ def test_the_mean_over_batches_and_the_parts_in_the_history(tmp_path):
     }
 
 
-@pytest.mark.parametrize(("current", "best", "better"), [(0.5, -1, True), (0.5, 0.4, False), (0.3, 0.4, True)])
+@pytest.mark.parametrize(
+    ("current", "best", "better"),
+    [
+        *((0.5, -1, True), (0.5, 0.4, False), (0.3, 0.4, True)),
+        *((math.nan, -1, False), (math.inf, -1, False), (math.nan, 0.4, False), (0.5, math.nan, True)),
+    ],
+)
 def test_the_lowest_loss_is_the_best(current, best, better):
     assert lower(current, best) is better

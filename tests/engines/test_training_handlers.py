@@ -23,18 +23,19 @@ from monai.transforms import (
 from torch import nn
 
 from ssl3d.engines import Checkpoints, Progress
-from ssl3d.engines.facts import preprocessing
+from ssl3d.engines.checkpoints import NotFiniteError
 from ssl3d.engines.progress import duration
+from ssl3d.weights.facts import preprocessing
 
 DATA = [{"image": torch.full((1, 2), float(i)), "label": torch.full((1, 2), 2.0 * i)} for i in range(4)]
 
 
-def make(folder, epochs=4, resume=False, interval=1, width=2, order=1):
+def make(folder, epochs=4, resume=False, interval=1, width=2, settings=None, data=DATA):
     torch.manual_seed(0)
     network = nn.Linear(width, width)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
-    loader = DataLoader(DATA, batch_size=2)
+    loader = DataLoader(data, batch_size=2)
     evaluator = SupervisedEvaluator(
         "cpu",
         loader,
@@ -46,7 +47,7 @@ def make(folder, epochs=4, resume=False, interval=1, width=2, order=1):
         ValidationHandler(interval, evaluator),
         Progress(folder, evaluator),
         LrScheduleHandler(scheduler, print_lr=False),
-        Checkpoints(folder, network, optimizer, scheduler, evaluator, resume),
+        Checkpoints(folder, network, optimizer, scheduler, evaluator, resume, settings),
     ]
     trainer = SupervisedTrainer(
         "cpu", epochs, loader, network, optimizer, nn.MSELoss(), train_handlers=handlers, decollate=False
@@ -106,9 +107,64 @@ def test_a_new_run_keeps_the_checkpoint_of_the_old_one(tmp_path, caplog):
 
 def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path):
     make(tmp_path, epochs=1)[0].run()
-    trainer, *_ = make(tmp_path, resume=True, width=3)
     with pytest.raises(ValueError, match=r"checkpoint\.pt belongs to a run with other settings"):
+        make(tmp_path, resume=True, width=3)
+
+
+def test_a_checkpoint_of_other_data_seed_or_length_is_refused_with_each_difference(tmp_path):
+    settings = {"seed": 0, "epochs": 1, "training data": "4 cases, abc"}
+    make(tmp_path, epochs=1, settings=settings)[0].run()
+    with pytest.raises(ValueError, match="belongs to another run") as refusal:
+        make(tmp_path, resume=True, settings=settings | {"seed": 7, "training data": "8 cases, def"})
+    for words in ("seed: 0 there, 7 here", "4 cases, abc there", "--pretrained"):
+        assert words in str(refusal.value)
+    assert "epochs" not in str(refusal.value)
+    make(tmp_path, epochs=2, resume=True, settings=settings)[0].run()
+    assert saved(tmp_path)["epoch"] == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "list", "empty"])
+def test_a_damaged_checkpoint_is_named_before_the_first_step(tmp_path, damage):
+    make(tmp_path, epochs=1)[0].run()
+    file = tmp_path / "checkpoint.pt"
+    if damage == "list":
+        torch.save([1, 2], file)
+    else:
+        file.write_bytes({"cut": file.read_bytes()[:-900], "text": b"no checkpoint", "empty": b""}[damage])
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged") as refusal:
+        make(tmp_path, resume=True)
+    assert "weights_only" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_state_before_it_kept(tmp_path, value):
+    make(tmp_path, epochs=1)[0].run()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    bad = [*DATA[:3], {"image": DATA[3]["image"] * value, "label": DATA[3]["label"], "name": "case_3"}]
+    bad = [{"name": f"case_{number}", **item} for number, item in enumerate(bad)]
+    trainer, network, _ = make(tmp_path, epochs=3, resume=True, data=bad)
+    with pytest.raises(NotFiniteError, match=r"epoch 2, step 2 of 2 on case_2, case_3") as stop:
         trainer.run()
+    assert str(tmp_path / "checkpoint.pt") in str(stop.value)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    trainer, network, _ = make(tmp_path, epochs=2, interval=9)
+
+    @trainer.on(Events.ITERATION_COMPLETED(once=4))
+    def _break(_):
+        network.weight.data.fill_(float("nan"))
+
+    with pytest.raises(NotFiniteError, match="weight is not finite at epoch 2"):
+        trainer.run()
+    assert saved(tmp_path)["epoch"] == 1
+
+
+def test_the_best_epoch_keeps_its_number_of_steps(tmp_path):
+    make(tmp_path, epochs=3, interval=2)[0].run()
+    assert (saved(tmp_path)["best_iteration"], saved(tmp_path)["iteration"]) == (4, 6)
 
 
 def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path, caplog):

@@ -96,3 +96,18 @@ def test_slicer_has_no_voxels_and_other_words_are_named(tmp_path):
         write_points(tmp_path / "p.mrk.json", POINTS, coordinates="voxel")
     with pytest.raises(ValueError, match=r"world, voxel, got 'mm'"):
         read_points(tmp_path / "p.csv", "mm")
+
+
+@pytest.mark.parametrize("status", ["undefined", "preview", "missing", None])
+def test_points_of_slicer_that_were_never_placed_are_left_out_and_named(tmp_path, caplog, status):
+    points = [
+        {"id": "1", "label": "L1", "position": [20.0, 10.0, 5.0], "positionStatus": "defined"},
+        {"id": "2", "label": "L2", "position": [0.0, 0.0, 0.0], "positionStatus": status},
+        {"id": "3", "label": "L3", "positionStatus": status},
+        {"id": "4", "label": "L4", "position": [1.0, 2.0, 3.0]},
+        {"id": "5", "label": "L1", "position": [0.0, 0.0, 0.0], "positionStatus": status},
+    ]
+    markup = {"coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": points}
+    (tmp_path / "f.mrk.json").write_text(json.dumps({"markups": [markup]}))
+    assert read_points(tmp_path / "f.mrk.json") == {"L1": (-20.0, -10.0, 5.0), "L4": (-1.0, -2.0, 3.0)}
+    assert f"left out: L2 ({status}), L3 ({status}), L1 ({status})" in caplog.text

@@ -387,3 +387,14 @@ def test_what_is_not_found_says_where_it_looked_and_what_is_near(bundles):
         resolve("own.pt", ".")
     with pytest.raises(FileNotFoundError, match=r"models/model\.pt"):
         resolve("../gvsl_pretraining/models/modle.pt", ".")
+
+
+def test_the_output_folder_of_a_run_means_its_weights(tmp_path):
+    run = tmp_path / "my_run"
+    (run / "demo").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"my_run/model\.pt.*the output folder of a run"):
+        resolve(run, ".")
+    (run / "demo" / "model.pt").touch()
+    assert resolve(run, ".") == run / "demo" / "model.pt"
+    (run / "model.pt").touch()
+    assert resolve(f"{run}/", ".") == run / "model.pt"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -251,3 +252,24 @@ def test_a_crash_at_any_replacement_never_leaves_a_pair_that_loads_as_another(
     model, kept = outcomes[::2], outcomes[1::2]
     assert model == (["old", "old", "old", "refused", "new"] if previous else ["absent", "absent", "new"])
     assert kept == (["absent", "absent", "old", "old", "old"] if previous else ["absent"] * 3)
+
+
+@pytest.mark.parametrize("ending", [".pt", ".json"])
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_full_disk_leaves_the_former_pair(passport, tmp_path, monkeypatch, ending, keeps):
+    """Whichever of the files the disk has no room for, the pair that was there loads."""
+    path, keep = tmp_path / "model.pt", tmp_path / "previous" if keeps else None
+    torch.manual_seed(0)
+    save(nn.Linear(2, 3), path, replace(passport, part="network", seed=0))
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    write = "write_bytes" if ending == ".pt" else "write_text"
+
+    def full(file, *_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, write, full)
+    with pytest.raises(OSError, match="No space left"):
+        save(nn.Linear(2, 3), path, replace(passport, part="network", seed=1), keep=keep)
+    monkeypatch.undo()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()} == before
+    assert load(nn.Linear(2, 3), path).fraction == 1

@@ -6,6 +6,7 @@ from .content import content_key
 from .datalist import Datalist
 from .draws import DrawDataset, DrawSampler, draw_seed
 from .folders import cache_dir
+from .label_names import as_names, data_set_names, same_names
 from .matched_pairs import Match, MatchedPairDataset
 from .organs import LabelMap, label_map
 from .pair_list import PairList
@@ -26,14 +27,17 @@ __all__ = [
     "PairDataset",
     "PairList",
     "PreparedDataset",
+    "as_names",
     "cache_dir",
     "check_item",
     "content_key",
+    "data_set_names",
     "draw_seed",
     "hippocampus_split",
     "label_map",
     "labelled_subset",
     "positional_split",
+    "same_names",
     "synthesize",
     "validate",
 ]

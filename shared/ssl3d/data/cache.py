@@ -1,6 +1,7 @@
 """Deterministic transforms run once: their results on disk, by the content of the files and the settings."""
 
 import hashlib
+import io
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import monai
 import torch
@@ -53,16 +55,18 @@ class PreparedDataset(PersistentDataset):
         # flat, or MONAI takes a nested Compose for a random transform and caches nothing of it
         flat = (transform if type(transform) is Compose else Compose(transform)).flatten()
         root = folders.cache_dir(cache_dir)
+        self.full = False  # whether it was said that the cache cannot be written
         text = json.dumps(
             {"monai": monai.__version__, "ssl3d": __version__, "transforms": describe(_deterministic(flat))}, indent=1
         )
         folder = root / "prepared" / hashlib.sha256(text.encode()).hexdigest()[:20]
         self.folder = folder
+        # without its cache_dir: MONAI would end the run where the folder cannot be made
         super().__init__(
-            data, flat, folder, hash_func=partial(item_key, cache_dir=root), track_meta=False, weights_only=True
+            data, flat, None, hash_func=partial(item_key, cache_dir=root), track_meta=False, weights_only=True
         )
-        with replacing(folder / "settings.json") as temporary:
-            temporary.write_text(text)
+        self.cache_dir = folder
+        self._write(folder / "settings.json", text.encode)
 
     def set_data(self, data: Sequence[Mapping[str, Any]]) -> None:
         """Take other items; nothing is deleted, since the cache knows items by their content."""
@@ -73,13 +77,26 @@ class PreparedDataset(PersistentDataset):
         prepared = _load(file)
         if prepared is None:
             prepared = plain(self._pre_transform(deepcopy(item_transformed)))
-            try:
-                with replacing(file) as temporary, temporary.open("wb") as stream:
-                    torch.save(prepared, stream)
-                    os.fsync(stream.fileno())  # or a power cut may leave a complete name without its content
-            except OSError as error:
-                logger.warning("Not cached, %s: %s. Free space there, or set SSL3D_CACHE.", file, error)
+            self._write(file, partial(_saved, prepared))
         return prepared
+
+    def _write(self, file: Path, make: Callable[[], bytes | memoryview]) -> None:
+        """Write a file of the cache at once; a disk that is full costs time later, not the run."""
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            content = make()
+            with replacing(file) as temporary, temporary.open("wb") as stream:
+                stream.write(content)
+                os.fsync(stream.fileno())  # or a power cut may leave a complete name without its content
+        except OSError as error:
+            if not self.full:
+                logger.warning(
+                    "Cannot write the cache %s (%s): items are prepared again each time. Free space there, or set "
+                    "SSL3D_CACHE to another folder.",
+                    file.parent,
+                    error.strerror or error,
+                )
+            self.full = True
 
 
 def item_key(item: Any, cache_dir: str | Path | None = None) -> bytes:
@@ -107,19 +124,34 @@ def _deterministic(transform: Compose) -> list[Transform]:
     return list(transform.transforms[:first])
 
 
-def _load(file: Path) -> Any:
+def _saved(item: Any) -> memoryview:
+    """An item as the bytes of a file: to write them raises an OSError where a disk is full, unlike ``torch.save``."""
+    buffer = io.BytesIO()
+    torch.save(item, buffer)
+    return buffer.getbuffer()
+
+
+def _load(file: Path) -> Mapping[Any, Any] | None:
+    """The item in a file of the cache; None where there is none, or the file is damaged in any way.
+
+    What torch says of a damaged file is not passed on: it advises to load it without ``weights_only``.
+    """
     try:
-        return torch.load(file, weights_only=True)
+        content = file.read_bytes()
+        with ZipFile(io.BytesIO(content)) as archive:
+            if archive.testzip() is not None:  # which torch does not look at
+                raise BadZipFile
+        prepared = torch.load(io.BytesIO(content), weights_only=True)
     except FileNotFoundError:
         return None
-    except (OSError, MemoryError):  # nothing is wrong with the file's content
-        raise
-    except Exception as error:  # a cut or damaged file provokes RuntimeError, UnpicklingError, EOFError, ValueError ...
-        logger.warning(
-            "Damaged cache file %s is made again (%s).", file, str(error).splitlines()[0] if str(error) else ""
-        )
-        file.unlink(missing_ok=True)
-        return None
+    except Exception as error:  # RuntimeError, UnpicklingError, EOFError, ValueError, MemoryError for a false size ...
+        reason = type(error).__name__
+    else:
+        if isinstance(prepared, Mapping):
+            return prepared
+        reason = f"it holds a {type(prepared).__name__}"
+    logger.warning("Damaged cache file %s is made again (%s).", file, reason)
+    return None
 
 
 def plain(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """Is one case fit for training? Its image, its label, and whether they belong together."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -12,7 +12,10 @@ import numpy as np
 from .content import identity, remember
 from .dicom_volume import read_series
 from .grid import Grid
-from .nifti import EXTENSIONS, SHIFT, BadFileError, Volume, read_volume, short
+from .label_ids import keep_ids
+from .nifti import SHIFT, is_nifti, read_volume, short
+from .texts import printable
+from .volume import BadFileError, Volume
 
 RESAMPLE = "Resample one onto the grid of the other, labels with nearest neighbour"
 
@@ -33,7 +36,7 @@ class Fault(NamedTuple):
     fatal: bool = True
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.problem}. {self.remedy}."
+        return printable(f"{self.file}: {self.problem}. {self.remedy}.")
 
 
 def check_item(
@@ -94,10 +97,20 @@ def check_item(
     elif isinstance(label, Integral):
         if ids is not None and int(label) not in ids:
             faults.append(Fault(images[0], f"label {label} is not one of {sorted(ids)}", "Correct the datalist"))
-    elif checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids)) == {0}:
-        remedy = "Nothing to do if the structure is really absent"
-        faults.append(Fault(str(label), "background only", remedy, fatal=False))
+    else:
+        found_ids = checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids))
+        if found_ids is not None:
+            keep_ids(str(label), found_ids[0], cache_dir)
+            faults += [Fault(str(label), *doubt, fatal=False) for doubt in _label_doubts(*found_ids)]
     return faults
+
+
+def _label_doubts(ids: set[int], uneven: float | None) -> Iterator[tuple[str, str]]:
+    if ids == {0}:
+        yield "background only", "Nothing to do if the structure is really absent"
+    if uneven is not None:
+        problem = f"label values such as {uneven:.8g} are rounded to whole numbers"
+        yield problem, "No action is needed; integers with slope 1 and intercept 0 avoid this warning"
 
 
 def missing_label(image: str) -> Fault:
@@ -118,7 +131,7 @@ def _as_list(value: Any) -> list:
 
 
 def _read(path: str, series: str | None, cache_dir: str | Path | None) -> Volume:
-    if path.endswith(EXTENSIONS):
+    if is_nifti(path):
         volume = read_volume(Path(path))
     elif os.path.isdir(path):
         volume = read_series(Path(path), series, cache_dir)
@@ -155,8 +168,8 @@ def _check_image(volume: Volume, first: Part | None) -> Part:
     return Part(volume.grid, 1, is_4d)
 
 
-def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None) -> set[int]:
-    """The ids of the label; raises BadFileError."""
+def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None) -> tuple[set[int], float | None]:
+    """The ids of the label, and a value that is rounded to one, if any; raises BadFileError."""
     if image is not None:
         label = volume.grid.turned(image.axes)  # programs store rows the other way round; the bundles turn both alike
         _check_shape(image, label, "image and label")
@@ -165,9 +178,14 @@ def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None)
     found = set(volume.ids)
     unknown = sorted(found - label_ids if label_ids is not None else {value for value in found if value < 0})
     if unknown:
-        expected = f"the map has {sorted(label_ids)}" if label_ids is not None else "ids begin at 0"
-        raise BadFileError(f"unknown label ids {unknown[:20]}: {expected}", "Map the ids, or correct the label map")
-    return found
+        if label_ids is None:
+            raise BadFileError(f"unknown label ids {unknown[:20]}: ids begin at 0", "Map the ids")
+        raise BadFileError(
+            f"unknown label ids {unknown[:20]}: the map has {sorted(label_ids)}",
+            "To train on other classes, name all of them: --label_names head,body,tail for ids 1, 2, 3. Else correct "
+            "the label map",
+        )
+    return found, volume.uneven
 
 
 def _check_shape(expected: Grid, found: Grid, pair: str) -> None:

@@ -6,13 +6,15 @@ import json
 import os
 import stat
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import folders
 
+Value = TypeVar("Value")
+KERNEL = ("/proc", "/sys", "/dev")  # their files have no end or block
 _KEYS: dict[str, str] = {}  # identity -> SHA-256, of this process
 
 
@@ -39,42 +41,73 @@ def write_table(file: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence
 class Memo:
     """JSON values that outlive the process, one small file each: safe for any number of readers and writers.
 
+    A cache costs time where it fails, never the run: a folder that cannot be written, a full disk and a damaged file
+    are as good as an empty cache.
+
     Args:
-        folder: created if need be.
+        folder: cache folder, created on the first use.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def _file(self, key: str) -> Path:
-        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:40]}.json"
+        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:40]  # a path need not be UTF-8
+        return self.folder / f"{name}.json"
 
-    def get(self, key: str) -> Any:
-        """The value kept for ``key``; None where there is none or it cannot be read."""
+    def get(self, key: str, restore: Callable[[Any], Value] = lambda value: value) -> Value | None:
+        """Return the value kept for ``key``; None where there is none or it cannot be read.
+
+        Args:
+            key: text that the value was kept under.
+            restore: function of the JSON value; whatever error it raises, the value counts as damaged.
+        """
         try:
-            return json.loads(self._file(key).read_text())
-        except (OSError, ValueError):
+            return restore(json.loads(self._file(key).read_text()))
+        except Exception:  # a damaged file may hold anything: too deep, of another type, not UTF-8
             return None
 
     def set(self, key: str, value: Any) -> None:
-        """Keep ``value``, which JSON must be able to hold; a full disk costs time later, not the run."""
+        """Keep ``value``, which JSON must be able to hold."""
         with suppress(OSError), replacing(self._file(key)) as temporary:
             temporary.write_text(json.dumps(value))
 
 
 def walk_files(folder: str | Path) -> Iterator[list[Path]]:
-    """The files of each folder below ``folder`` that has any, sorted; links are followed, hidden files left alone."""
+    """The files of each folder below ``folder`` that has any, sorted; links are followed, hidden files left alone.
+
+    Pipes, sockets and devices are left out, since reading them may never end, and so are the kernel's own folders and
+    links to folders above. Links to nowhere are listed. The root of the file system is no folder of data: it has none.
+    """
     seen = set()  # links may lead back up
+    top = os.path.realpath(folder)
+    if top == os.path.dirname(top):
+        return
     for root, below, names in os.walk(folder, followlinks=True):
         below[:] = sorted(name for name in below if name[0] != ".")
-        if os.path.realpath(root) in seen:
+        real = os.path.realpath(root)
+        above = real != top and os.path.commonpath([real, top]) == real
+        if real in seen or above or real in KERNEL:
             below.clear()
             continue
-        seen.add(os.path.realpath(root))
-        files = [Path(root) / name for name in sorted(names) if name[0] != "."]
+        seen.add(real)
+        with os.scandir(root) as entries:  # which know plain files without asking a network drive for each
+            plain = {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+        paths = [Path(root) / name for name in sorted(names) if name[0] != "."]
+        files = [path for path in paths if path.name in plain or not is_special(path)]
         if files:
             yield files
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether a path is a pipe, a socket or a device: to read it may never end."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def identity(path: str | Path) -> str:

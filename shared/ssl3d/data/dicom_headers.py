@@ -1,9 +1,11 @@
 """What the headers of DICOM files below a folder say, without their pixels."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +13,10 @@ from tqdm import tqdm
 
 from . import folders
 from .content import Memo, identity, walk_files
+from .dicom_start import begins_like_dicom, encoding
+from .stand_ins import ANNEX, LENGTH, stand_in
 
-VERSION = 1  # raise it when Header changes, so that files are read anew
+VERSION = 3  # raise it when Header changes, so that files are read anew
 THREADS = 8  # files on a network drive answer late, and beside each other
 SUFFIX = ".dcm"
 TAGS = (
@@ -32,6 +36,7 @@ TAGS = (
     "PixelSpacing",
     "ImageOrientationPatient",
     "ImagePositionPatient",
+    "PatientID",
 )
 DIRECTORY = "Media Storage Directory Storage"  # DICOMDIR, the table of contents of a CD
 
@@ -55,6 +60,7 @@ class Header(NamedTuple):
         spacing: (mm from row to row, mm from column to column).
         orientation: direction along a row and along a column, 6 numbers.
         syntax: UID of the transfer syntax, which says how pixels are compressed.
+        patient: Digest of the PatientID, which itself is not kept; empty without one.
     """
 
     path: str
@@ -74,13 +80,15 @@ class Header(NamedTuple):
     spacing: tuple[float, ...] | None = None
     orientation: tuple[float, ...] | None = None
     syntax: str = ""
+    patient: str = ""
 
 
 def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Header]:
     """Headers of all DICOM files below ``folder``, known by their content whatever their names.
 
-    Links are followed. Hidden files are left alone, as is a ``DICOMDIR``. A file that is called ``.dcm`` and is none is
-    listed with its problem. Results are kept for each folder until one of its files changes.
+    Links are followed. Hidden files are left alone, as is a ``DICOMDIR``. Files without the preamble of
+    DICOM are read too, where they begin as a data set does. A file that is called ``.dcm`` and is none is listed with
+    its problem. Results are kept for each folder until one of its files changes.
 
     Args:
         folder: of any depth.
@@ -95,12 +103,10 @@ def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Head
     with ThreadPoolExecutor(THREADS) as pool:
         for files in walk:
             key = json.dumps([VERSION, list(pool.map(_identity, files))])
-            kept = memo.get(key)
-            if kept is None:
+            headers = memo.get(key, partial(_restored, folder=files[0].parent))
+            if headers is None:
                 headers = [header for header in pool.map(_header, files) if header]
                 memo.set(key, _shortened(headers))
-            else:
-                headers = _restored(kept, files[0].parent)
             found += headers
     return [header for header in found if header.kind != DIRECTORY]
 
@@ -114,25 +120,41 @@ def _identity(file: Path) -> str:
 
 def _header(file: Path) -> Header | None:
     """None for what is not meant to be DICOM."""
+    named = file.suffix.lower() == SUFFIX
     try:
         with open(file, "rb") as stream:
-            start = stream.read(132)
-            if start[128:] == b"DICM":
+            start = stream.read(LENGTH)
+            if start[128:132] == b"DICM":
                 stream.seek(0)
                 return _parsed(stream, str(file))
+            if begins_like_dicom(start):
+                stream.seek(0)
+                header = _parsed(stream, str(file))
+                if not header.problem or named:
+                    return header
     except OSError as error:
-        if file.suffix.lower() == SUFFIX:
-            return Header(str(file), None, f"unreadable ({error.strerror})")
+        if named:
+            return Header(str(file), None, _unreadable(file, error))
         return None
-    if file.suffix.lower() != SUFFIX:
+    if not named:
         return None
-    return Header(str(file), None, "not a DICOM file, against its name" if start else "empty file of 0 bytes")
+    if not start:
+        return Header(str(file), None, "empty file of 0 bytes")
+    instead = stand_in(start)
+    problem = f"not a DICOM file, despite its ending {file.suffix}"
+    return Header(str(file), None, f"{instead.problem} ({instead.remedy})" if instead else problem)
+
+
+def _unreadable(file: Path, error: OSError) -> str:
+    if file.is_symlink() and "annex/objects" in os.readlink(file):
+        return f"a git-annex link without its content ({ANNEX.remedy})"
+    return f"unreadable ({error.strerror})"
 
 
 def _parsed(stream: Any, path: str) -> Header:
     pydicom = import_pydicom()
     try:
-        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS))
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(TAGS), force=True)
         kind = pydicom.uid.UID(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", "")).name
         lacking = [tag for tag in ("SeriesInstanceUID", "Rows", "Columns") if not dataset.get(tag)]
         if lacking and (not kind or kind.endswith("Image Storage")):
@@ -155,10 +177,16 @@ def _parsed(stream: Any, path: str) -> Header:
             (int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)),
             _numbers(dataset.get("PixelSpacing"), 2),
             _numbers(dataset.get("ImageOrientationPatient"), 6),
-            str(dataset.file_meta.get("TransferSyntaxUID", "")),
+            str(dataset.file_meta.get("TransferSyntaxUID") or encoding(dataset)),
+            _digest(dataset.get("PatientID")),
         )
     except Exception as error:  # pydicom has no common base for what a damaged header provokes
         return Header(path, None, f"unreadable header ({error})")
+
+
+def _digest(patient: Any) -> str:
+    text = str(patient or "").strip()
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else ""
 
 
 def import_pydicom() -> Any:

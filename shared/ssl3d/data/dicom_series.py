@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from .dicom_headers import Header
-from .nifti import SPACING_RANGE, BadFileError
+from .nifti import SPACING_RANGE
+from .volume import BadFileError
 
 logger = logging.getLogger(__name__)
 
@@ -136,13 +137,13 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
         usable = series  # it was named, or is alone in its folder
     if not usable:
         labels = all(one.first.kind in LABELS for one in series)
-        remedy = NIFTI_LABELS if labels else f"Name the one that is meant all the same, by {WHERE}, or leave it out"
+        remedy = NIFTI_LABELS if labels else f"To use one of them anyway, select it with {WHERE}, or leave it out"
         raise BadFileError(f"no volume of CT, MR or PET among{_lines(series)}", remedy)
     best = _preferred(usable)
     if len(best) > 1:
         raise BadFileError(
             f"{len(best)} series may be meant:{_lines(best)}",
-            f"Give the SeriesInstanceUID or a description (with * for any text): by {WHERE}",
+            f"Give the SeriesInstanceUID or a description (with * for any text), with {WHERE}",
         )
     if len(every) > 1:
         others = [one for one in every if one is not best[0]]

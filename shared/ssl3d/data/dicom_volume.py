@@ -14,7 +14,8 @@ from .content import combined_key
 from .dicom_headers import Header, import_pydicom, read_headers
 from .dicom_series import IMAGES, choose_series, indented
 from .grid import Grid
-from .nifti import COPY_AGAIN, SPACING_RANGE, BadFileError, Volume
+from .nifti import COPY_AGAIN, SPACING_RANGE
+from .volume import BadFileError, Volume
 
 OFF_GRID = 0.25  # of a voxel's shortest side: how far a slice may lie from its place in a regular grid
 TILT = 0.1  # degrees between the stack's axis and the slices' normal, above what rounded numbers in headers make
@@ -211,12 +212,20 @@ def _pixels(raw: bytes, header: Header) -> np.ndarray:
     """(rows, columns) real values of one slice."""
     pydicom = import_pydicom()
     try:
-        dataset: Any = pydicom.dcmread(io.BytesIO(raw))
+        dataset: Any = pydicom.dcmread(io.BytesIO(raw), force=True)
+        if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble
+            dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(header.syntax)
+            if dataset["PixelData"].is_undefined_length:
+                raise ValueError("compressed pixels, and no word on how")
         return pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset)
     except Exception as error:  # pydicom and the decoders have no common base for what damaged pixels provoke
         reason = " ".join(str(error).split()) or type(error).__name__
-        packages = "" if header.syntax in PLAIN else ", or install python-gdcm, which decodes what others cannot"
-        raise BadFileError(f"{_name(header)} cannot be decoded ({reason})", f"{COPY_AGAIN}{packages}") from error
+        remedy = COPY_AGAIN
+        if header.syntax not in PLAIN:
+            remedy += ", or install python-gdcm, which decodes what others cannot"
+        elif raw[128:132] != b"DICM":  # its pixels may be compressed, and only the lost preamble said how
+            remedy = "It has no DICOM preamble: convert it with dcmconv or dcm2niix"
+        raise BadFileError(f"{_name(header)} cannot be decoded ({reason})", remedy) from error
 
 
 def _name(header: Header) -> str:

@@ -14,8 +14,11 @@ from . import folders
 from .checks import Fault
 from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
-from .doctor_summary import is_hounsfield, suggested_settings, summary
-from .nifti import EXTENSIONS
+from .doctor_scans import find_misfits, find_odd_scans
+from .doctor_split import describe_split, find_split_patients
+from .doctor_summary import is_ct, suggested_settings, summary
+from .folder_list import unread_images
+from .nifti import CONVERT, is_nifti
 from .readable_json import readable_json
 from .sources import Source, read_source
 from .splits import SECTIONS, case_name
@@ -42,7 +45,8 @@ def examine(
 
     Returns:
         What ``ssl3d doctor --json`` prints, in JSON's types: ``good`` (whether nothing is fatal), ``cases``,
-        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``faults`` (the fatal ones first),
+        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``split`` (sections that a bundle takes,
+        and patients: see ``describe_split``), ``faults`` (the fatal ones first),
         ``settings`` (overrides for a bundle), ``items`` (each case with what its files hold), ``folder``, ``datalist``,
         ``against``, ``written`` (paths), ``name``, ``licence``, ``synthetic``, ``ssl3d`` (version).
 
@@ -57,18 +61,21 @@ def examine(
     try:
         source = read_source(root, datalist)
     except ValueError as error:  # what is wrong with the list is a finding like any other
-        source = Source(root.name, "unknown", False, {}, True, {})
+        source = Source(root.name, "unknown", False, {}, True, {}, root)
         file = root / (datalist or DATASET)
         where = str(file if file.is_file() else root)
-        general.append(Fault(where, str(error).rstrip("."), "Mend that, and look again"))
+        general.append(Fault(where, str(error).rstrip("."), "Correct that, then run the doctor again"))
     cases = _examine_all(source, sorted(source.labels) or None)
     _find_odd_ones(cases)
+    find_odd_scans(cases)
+    find_misfits(cases, summary(cases, source.labels)["images"])
     find_odd_labels(cases, source.labels)
     find_copies(cases)
     if against is not None:
         other = Path(against).expanduser().absolute()
         place = (other.parent, other.name) if other.is_file() else (folders.data_folder(other), None)
         find_leaks(cases, _examine_all(read_source(*place), None, labels=False), str(against))
+    general += find_split_patients(source)
     if not source.listed:
         general += _left_over_files(cases)
     faults = [*general, *(fault for case in cases for fault in case.faults)]
@@ -82,7 +89,8 @@ def examine(
         "licence": source.licence,
         "synthetic": source.synthetic,
         "good": not any(fault.fatal for fault in faults),
-        **summary(cases, source.labels),
+        **(found := summary(cases, source.labels)),
+        "split": {**describe_split(source), "labelled": found["cases"]["labelled"]},
         "faults": [fault._asdict() for fault in sorted(faults, key=lambda fault: not fault.fatal)],
     }
     if target is not None and any(case.good and case.section == "training" for case in cases):
@@ -138,14 +146,14 @@ def _find_odd_ones(cases: Sequence[Case]) -> None:
     """Faults of cases whose number of channels or whose intensities are not those of most."""
     readable = [case for case in cases if case.images]
     usual = Counter(sum(image.channels for image in case.images) for case in readable).most_common(1)
-    hounsfield = Counter(is_hounsfield(case) for case in readable).most_common(1)
+    hounsfield = Counter(is_ct(case) for case in readable).most_common(1)
     for case in readable:
         channels = sum(image.channels for image in case.images)
         if channels != usual[0][0]:
             problem = f"{channels} channels, where most cases have {usual[0][0]}"
             case.faults.append(Fault(case.files[0], problem, "Give each case the same channels, or leave it out"))
-        if is_hounsfield(case) != hounsfield[0][0]:
-            problem = f"intensities {'like' if is_hounsfield(case) else 'unlike'} Hounsfield units, unlike most cases"
+        if is_ct(case) != hounsfield[0][0]:
+            problem = f"intensities {'like' if is_ct(case) else 'unlike'} Hounsfield units, unlike most cases"
             remedy = "Keep CT and MR apart; a CT may lack its rescale intercept (-1024)"
             case.faults.append(Fault(case.files[0], problem, remedy, fatal=False))
 
@@ -154,11 +162,14 @@ def _left_over_files(cases: Sequence[Case]) -> Iterator[Fault]:
     """Files that lie among the labels and images of a folder and belong to no case."""
     used = {Path(file) for case in cases for file in (*case.files, case.entry.get("label")) if isinstance(file, str)}
     for folder in sorted({Path(case.files[0]).parent for case in cases}):
+        if folder.is_dir() and any(is_nifti(case.files[0]) for case in cases):
+            for file in unread_images(folder):
+                yield Fault(str(file), "looks like an image and is not read", CONVERT, fatal=False)
         labels = folder.with_name(folder.name.replace("images", "labels", 1))
         problems = {labels: "a label without an image of its name", folder: "belongs to no case"}
         for place, problem in problems.items():
             for file in sorted(place.glob("*")):
-                if file.name.endswith(EXTENSIONS) and file.name[0] != "." and file not in used:
+                if is_nifti(file) and file.name[0] != "." and file not in used:
                     yield Fault(str(file), problem, "Rename it, list it, or take it away", fatal=False)
 
 

@@ -1,19 +1,17 @@
 """What one case holds: geometry, intensities, label ids, and what tells a copy. Each file is read once."""
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 
 from .checks import Fault, check_item, missing_label
-from .nifti import BadFileError, Volume
+from .scan_facts import LEVELS, ScanFacts, canonical, sampled, scan_facts
+from .volume import BadFileError, Volume
 
-PERCENTILES = (0.5, 1, 50, 99, 99.5)
-SAMPLE = 1_000_000  # voxels of a volume that its percentiles rest on
+PERCENTILES = LEVELS[1:-1]
 
 
 class ImageFacts(NamedTuple):
@@ -28,6 +26,7 @@ class ImageFacts(NamedTuple):
         axes: where the stored axes point, such as ``"LPS"``.
         size, spacing: voxels and mm, from left to right, back to front, feet to head.
         percentiles: those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
+        extremes: lowest and highest value.
     """
 
     file: str
@@ -39,6 +38,13 @@ class ImageFacts(NamedTuple):
     size: list[int]
     spacing: list[float]
     percentiles: list[float]
+    extremes: list[float]
+
+    @property
+    def scan(self) -> ScanFacts:
+        """The same facts in the form that the checks of a run want."""
+        values = [self.extremes[0], *self.percentiles, self.extremes[1]]
+        return ScanFacts("RAS", self.size, self.spacing, self.channels, values)
 
 
 class LabelFacts(NamedTuple):
@@ -97,12 +103,12 @@ def examine_case(
 
     def note(file: str, volume: Volume) -> None:
         if file in images:
-            values = _sampled(volume)
+            values = sampled(volume)
             case.images.append(_image_facts(file, volume, values))
             sample[:] = sample or [values]
         else:
             case.label = _label_facts(file, volume)
-            labels = _sampled(volume)
+            labels = sampled(volume)
             if sample and sample[0].size == labels.size and np.any(labels > 0):
                 low, high = np.percentile(sample[0][labels > 0], (PERCENTILES[0], PERCENTILES[-1]))
                 case.foreground = (float(low), float(high))
@@ -115,23 +121,20 @@ def examine_case(
 
 
 def _image_facts(file: str, volume: Volume, values: np.ndarray) -> ImageFacts:
-    axes = nib.io_orientation(volume.grid.affine)[:, 0].astype(int)  # of the world, one for each stored axis
-    size, spacing = [0] * 3, [0.0] * 3
-    for stored, world in enumerate(axes):
-        size[world], spacing[world] = volume.grid.shape[stored], float(volume.grid.spacing[stored])
+    scan = scan_facts(volume, values)
+    size, spacing = scan.turned("RAS")
     array = volume.array
-    with np.errstate(invalid="ignore"):  # of Inf, which the checks report
-        percentiles = np.percentile(values, PERCENTILES)
     return ImageFacts(
         file,
         volume.sha256,
         voxel_hash(volume),
-        array.shape[3] if array.ndim == 4 else 1,
+        scan.channels,
         array.dtype.newbyteorder("=").name,
-        volume.grid.axes,
-        size,
-        spacing,
-        percentiles.tolist(),
+        scan.axes,
+        size.tolist(),
+        spacing.tolist(),
+        scan.values[1:-1],
+        [scan.values[0], scan.values[-1]],
     )
 
 
@@ -143,25 +146,9 @@ def _label_facts(file: str, volume: Volume) -> LabelFacts:
     return LabelFacts(file, voxel_hash(volume), ids)
 
 
-def _sampled(volume: Volume) -> np.ndarray:
-    """Real values of at most ``SAMPLE`` voxels, the same places in every volume of one grid, however it is stored."""
-    array = _canonical(volume)
-    shape = array.shape
-    step = math.ceil(array.size / SAMPLE)
-    while math.gcd(step, math.prod(shape[:2])) > 1:  # or it would hit the same columns in each slice
-        step += 1
-    places = np.arange(0, array.size, step)
-    return volume.scaled(array[np.unravel_index(places, shape, order="F")])
-
-
-def _canonical(volume: Volume) -> np.ndarray:
-    """Voxels as stored, axes turned to R, A, S: a view."""
-    return nib.apply_orientation(volume.array, nib.io_orientation(volume.grid.affine))
-
-
 def voxel_hash(volume: Volume) -> str:
     """SHA-256 of shape and values (as float32), axes turned to R, A, S; compression and header do not matter."""
-    array = _canonical(volume)
+    array = canonical(volume)
     digest = hashlib.sha256(repr(array.shape).encode())
     for plane in np.moveaxis(array, 2, 0):
         with np.errstate(over="ignore"):

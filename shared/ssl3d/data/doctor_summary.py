@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from .doctor_facts import PERCENTILES, Case
+from .doctor_split import suggested_split
+from .hounsfield import looks_hounsfield
 
-FAT, MUSCLE = -100, 40  # HU: a CT, even a crop of one, has voxels below the one and above the other
 WINDOW_RANGE = (-1000, 3000)  # HU
 STRIDE, LARGEST_ROI = 16, 96  # voxels: the compact U-Net's coarsest stride, and a crop that trains on one GPU
 
 
-def is_hounsfield(case: Case) -> bool:
-    """Whether the intensities of a case's first image look like a CT's."""
+def is_ct(case: Case) -> bool:
+    """Tell whether the intensities of a case's first image look like those of a CT."""
     percentiles = case.images[0].percentiles
-    return percentiles[0] < FAT and percentiles[-1] > MUSCLE
+    return looks_hounsfield(percentiles[0], percentiles[-1])
 
 
 def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
     window = None
     if readable:
         every = [image for case in readable for image in case.images]
-        hounsfield = sum(map(is_hounsfield, readable))
+        hounsfield = sum(map(is_ct, readable))
         images = {
             "channels": _counts(sum(image.channels for image in case.images) for case in readable),
             "types": _counts(image.kind for image in every),
@@ -48,7 +49,7 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
             "percentiles": {"of": list(PERCENTILES), **_spread([image.percentiles for image in every])},
         }
         if 2 * hounsfield > len(readable):
-            window = _window([case for case in readable if is_hounsfield(case)])
+            window = _window([case for case in readable if is_ct(case)])
     return {"cases": found, "images": images, "labels": _labels(cases, names), "window": window}
 
 
@@ -61,23 +62,30 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"dataset_dir": document["folder"]}
     if document["written"] or document["datalist"]:
         settings["datalist"] = document["written"] or document["datalist"]
+    split = suggested_split(document["split"]) if document["cases"]["total"] else None
+    if split:
+        settings["split"] = split
     images, ids = document["images"], [label["id"] for label in document["labels"]]
     if images:
-        settings["pixdim"] = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
-        extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
-        sides = (extent / settings["pixdim"] // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
-        settings["roi_size"] = [int(side) for side in sides]
+        settings |= suggested_scale(images)
         channels = int(max(images["channels"], key=images["channels"].get))
         if channels > 1:
             settings |= {"cases#channels": channels, "network_def#backbone#in_channels": channels}
-    if ids:
-        settings["cases#label_ids"] = ids
-        if ids == list(range(len(ids))) and any(label["voxels"] for label in document["labels"]):
-            settings |= {"network_def#out_channels": len(ids), "validate#postprocessing#to_onehot": len(ids)}
-            settings["label_names"] = [label["name"] for label in document["labels"][1:]]
+    if ids and not any(label["voxels"] for label in document["labels"]):
+        settings["cases#label_ids"] = ids  # classes of whole scans
+    elif len(ids) > 1 and ids == list(range(len(ids))):
+        settings["label_names"] = ",".join(label["name"] for label in document["labels"][1:])
     if not document["written"] and document["cases"]["good"] < document["cases"]["total"]:
         settings["skip_bad"] = True
     return settings
+
+
+def suggested_scale(images: Mapping[str, Any]) -> dict[str, Any]:
+    """``pixdim`` and ``roi_size`` for the ``images`` of a summary."""
+    pixdim = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
+    extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
+    sides = (extent / pixdim // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
+    return {"pixdim": pixdim, "roi_size": [int(side) for side in sides]}
 
 
 def _labels(cases: Sequence[Case], names: Mapping[int, str]) -> list[dict[str, Any]]:

@@ -5,9 +5,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .splits import SECTIONS
+from .texts import printable
+
 AXES = ("left-right", "back-front", "feet-head")
 SPREAD = ("lowest", "median", "highest")
-ALWAYS = ("dataset_dir", "datalist", "pixdim", "roi_size", "skip_bad")  # settings that every bundle has
+ALWAYS = ("dataset_dir", "datalist", "split", "pixdim", "roi_size", "skip_bad")  # settings that every bundle has
 
 
 def show(document: Mapping[str, Any], console: Any = None) -> None:
@@ -34,7 +37,7 @@ def show(document: Mapping[str, Any], console: Any = None) -> None:
     if document["written"]:
         console.print(_text(f"The good cases are listed in {document['written']}\n"), soft_wrap=True)
     if document["images"]:
-        console.print("\n".join(_commands(document)), soft_wrap=True, markup=False)
+        console.print(printable("\n".join(_commands(document))), soft_wrap=True, markup=False)
 
 
 def _table(*columns: str, **options: Any) -> Any:
@@ -48,7 +51,7 @@ def _text(value: object, style: str = "") -> Any:
     """Text as it is: brackets in a file's name are no markup."""
     from rich.text import Text
 
-    return Text(str(value), style, overflow="fold")
+    return Text(printable(str(value)), style, overflow="fold")
 
 
 def _overview(document: Mapping[str, Any]) -> Any:
@@ -63,16 +66,28 @@ def _overview(document: Mapping[str, Any]) -> Any:
     labelled = {cases["total"]: "all with a label", 0: "none with a label"}
     with_label = labelled.get(cases["labelled"], f"{cases['labelled']} with a label")
     table.add_row("Cases", f"{sections or 'none'}; {with_label}")
+    for title, line in _division(document["split"]).items():
+        table.add_row(title, _text(line))
     if images:
         channels = "; ".join(f"{n} channel{'s' * (n != '1')} in {count}" for n, count in images["channels"].items())
         table.add_row("Channels", channels if len(images["channels"]) > 1 else channels.split(" in ")[0])
         for title, key in (("Types", "types"), ("Axes", "axes")):
             table.add_row(title, ", ".join(f"{value} in {count}" for value, count in images[key].items()))
         readable = sum(images["channels"].values())
-        kind = {readable: "Hounsfield units: CT", 0: "no Hounsfield units: MR or another modality"}
+        other = "no Hounsfield units: MR, another modality, or a CT without its intercept"
+        kind = {readable: "Hounsfield units: CT", 0: other}
         mixed = f"Hounsfield units in {images['hounsfield']} of {readable}: CT and something else?"
         table.add_row("Intensities", kind.get(images["hounsfield"], mixed))
     return table
+
+
+def _division(split: Mapping[str, Any]) -> dict[str, str]:
+    """Rows on the sections that a bundle takes and on patients."""
+    parts = ", ".join(f"{split[section]} for {section}" for section in SECTIONS if split[section])
+    rows = {"Split": f"{parts} ({split['how']})"} if parts else {}
+    if split["told_by"]:
+        rows["Patients"] = f"{split['patients']}, told by {split['told_by']}; scans of one patient stay together"
+    return rows
 
 
 def _numbers(images: Mapping[str, Any]) -> Any:
@@ -129,7 +144,7 @@ def _verdict(document: Mapping[str, Any]) -> Any:
         return _text(f"Good: all {total} cases can be trained on.{warnings}\n", "bold green")
     text = f"Not good yet: {good} of {total} cases can be trained on."
     if good and not document["written"]:
-        text += " Mend the others, or list the good ones with --write good.json."
+        text += " Fix the others, or list the good ones with --write good.json."
     return _text(f"{text}\n", "bold red")
 
 

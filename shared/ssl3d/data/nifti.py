@@ -4,9 +4,8 @@ import gzip
 import hashlib
 import io
 import logging
+import os
 import zlib
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,15 @@ from monai.data.utils import correct_nifti_header_if_necessary
 from nibabel.spatialimages import HeaderDataError
 
 from .grid import Grid
+from .stand_ins import ANNEX, stand_in
+from .volume import BadFileError, Volume
 
-EXTENSIONS = (".nii", ".nii.gz")
+EXTENSIONS = (".nii", ".nii.gz")  # in any letter case: see ``is_nifti``
+OTHERS = (
+    *(".mgz", ".mgh", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img", ".mnc", ".par", ".rec", ".head", ".brik"),
+    *(".gipl", ".gipl.gz", ".vti", ".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".dcm", ".ima", ".tif", ".tiff"),
+    *(".h5", ".hdf5", ".npy", ".npz", ".raw"),
+)
 SPACING_RANGE = (0.01, 100.0)  # mm; 0.01 lets preclinical micro-CT through and stops numbers that are metres
 SHIFT = 0.01  # of a voxel: grids whose corners lie closer than this are the same
 DEFLATE = 1032  # gzip makes data smaller by this factor at most
@@ -30,69 +36,14 @@ TRUNCATED = "truncated: the header promises more voxels than the file holds"
 SILENT = logging.Logger("nibabel's remarks on headers", logging.CRITICAL)
 
 
-class BadFileError(Exception):
-    """What is wrong with one file, and what to do about it."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem, self.remedy = problem, remedy
-
-    def __str__(self) -> str:
-        return self.problem
+def is_nifti(path: str | Path) -> bool:
+    """Whether a name ends like that of a NIfTI file, in any letter case."""
+    return str(path).lower().endswith(EXTENSIONS)
 
 
-@dataclass(frozen=True, eq=False)
-class Volume:
-    """A NIfTI file.
-
-    Attributes:
-        array: voxels (D, H, W) or (D, H, W, channels) as stored, before scaling.
-        slope, intercept: stored -> real values.
-        grid: spatial shape and affine.
-        sha256: of the file's bytes.
-        doubt: what is odd about the file although it can be used; None as a rule.
-    """
-
-    array: np.ndarray
-    slope: float
-    intercept: float
-    grid: Grid
-    sha256: str
-    doubt: BadFileError | None = None
-
-    def scaled(self, stored: np.ndarray) -> np.ndarray:
-        """Stored values, such as a part of the array, as real ones in float64."""
-        return stored.astype(np.float64) * self.slope + self.intercept
-
-    @cached_property
-    def ids(self) -> dict[int, int]:
-        """Label id -> number of voxels, of a map of labels.
-
-        Raises:
-            BadFileError: 4D, or values that are no whole numbers or that float32, which MONAI loads, cannot hold.
-        """
-        if self.array.ndim == 4:
-            raise BadFileError(f"4D label of shape {self.array.shape}", "Save one 3D map of integer ids")
-        ids: dict[int, int] = {}
-        for plane in np.moveaxis(self.array, 2, 0):  # plane by plane: a sort of the whole volume is slow and large
-            stored, numbers = _count(plane)
-            values = self.scaled(stored)
-            if not np.isfinite(values).all():
-                raise BadFileError("NaN or Inf among the voxels", "Replace them by label ids")
-            broken = values != np.rint(values)
-            if broken.any():
-                raise BadFileError(
-                    f"non-integer label values such as {values[broken][0]:g}",
-                    "Save integer ids; was it resampled with interpolation, or is it a probability map?",
-                )
-            with np.errstate(over="ignore"):
-                large = values != values.astype(np.float32)
-            if large.any():
-                problem = f"label ids such as {values[large][0]:.0f}, which float32 cannot hold: MONAI loads another id"
-                raise BadFileError(problem, "Map the ids to small ones: 0, 1, 2 and so on")
-            for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
-                ids[int(value)] = ids.get(int(value), 0) + number
-        return ids
+def is_other_image(path: str | Path) -> bool:
+    """Whether a name ends like that of an image in a format that is not read beside NIfTI."""
+    return str(path).lower().endswith(OTHERS)
 
 
 def read_volume(path: Path) -> Volume:
@@ -107,9 +58,12 @@ def read_volume(path: Path) -> Volume:
     """
     raw = _bytes(path)
     zipped = raw[:2] == b"\x1f\x8b"
-    if path.name.endswith(".gz") != zipped:
-        actual = "gzip-compressed" if zipped else "not gzip-compressed"
-        raise BadFileError(f"unreadable: {actual}, against its name", "Rename it, or compress it with gzip")
+    ending = ".gz" if path.name.lower().endswith(".gz") else path.suffix
+    if (ending == ".gz") != zipped:
+        if not zipped and not _has_magic(raw):
+            raise BadFileError("not a NIfTI file: not gzip-compressed, despite its ending .gz", CONVERT)
+        remedy = f"Rename it to {path.name}.gz" if zipped else "Compress it with gzip, or remove .gz from its name"
+        raise BadFileError(f"{'' if zipped else 'not '}gzip-compressed, despite its ending {ending}", remedy)
     stream = gzip.GzipFile(fileobj=io.BytesIO(raw)) if zipped else io.BytesIO(raw)
     try:
         return _volume(stream, len(raw) * (DEFLATE if zipped else 1), hashlib.sha256(raw).hexdigest())
@@ -121,17 +75,27 @@ def read_volume(path: Path) -> Volume:
 
 def _bytes(path: Path) -> bytes:
     if not path.exists():
+        if path.is_symlink() and "annex/objects" in os.readlink(path).replace("\\", "/"):
+            raise BadFileError("a git-annex link without its content", ANNEX.remedy)
         link = f": a link to {path.readlink()}, which does not exist" if path.is_symlink() else ""
         raise BadFileError(f"missing file{link}", "Correct the path in the datalist, or dataset_dir")
     if not path.is_file():
-        raise BadFileError("unreadable: a folder or device, not a file", "Correct the path, or unpack the folder")
+        raise BadFileError("unreadable: a folder, pipe or device, not a file", "Correct the path in the datalist")
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise BadFileError(f"unreadable ({error.strerror})", "Check that it is a file which you may read") from error
+        raise BadFileError(f"unreadable ({error.strerror})", "Check that you have permission to read it") from error
     if not raw:
         raise BadFileError("empty file of 0 bytes", COPY_AGAIN)
+    found = stand_in(raw)
+    if found is not None:
+        raise BadFileError(*found)
     return raw
+
+
+def _has_magic(raw: bytes) -> bool:
+    """Whether the bytes hold the mark of NIfTI-1 or NIfTI-2."""
+    return raw[344:347] in (b"n+1", b"ni1") or raw[4:7] in (b"n+2", b"ni2")
 
 
 def _volume(stream: io.BufferedIOBase, limit: int, sha256: str) -> Volume:
@@ -267,14 +231,3 @@ def _doubt(header: Any, grid: Grid) -> BadFileError | None:
 def short(numbers: np.ndarray) -> list[float]:
     """Numbers rounded for people."""
     return [float(f"{number:.6g}") for number in numbers]
-
-
-def _count(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a plane and how often each occurs; to count is many times faster than to sort."""
-    whole = plane.dtype.kind in "iu" or (np.isfinite(plane).all() and np.array_equal(plane, np.rint(plane)))
-    low, high = (int(plane.min()), int(plane.max())) if whole else (0, plane.size)
-    if high - low < plane.size and max(-low, high) < 2**53:
-        numbers = np.bincount((plane.astype(np.int64) - low).ravel())
-        values = np.flatnonzero(numbers)
-        return values + low, numbers[values]
-    return np.unique(plane, return_counts=True)

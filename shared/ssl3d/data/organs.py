@@ -1,9 +1,10 @@
 """The 13 abdominal organs, and how public data sets number them."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from .texts import read_json
 
 # In the order of BTCV (Synapse "Multi-Atlas Labeling Beyond the Cranial Vault", doi:10.7303/syn3193805).
 ORGANS = (
@@ -65,12 +66,12 @@ _NAMES: dict[str, dict[int, str]] = {
 
 
 class LabelMap(NamedTuple):
-    """How the ids of a data set become those of ``ORGANS``.
+    """How the ids of a data set become classes, those of ``ORGANS`` unless others are named.
 
     Attributes:
         given: ids of the data set, ascending.
-        ours: the id of each in ``ORGANS``, 0 for what is none of them.
-        annotated: ids of ``ORGANS`` that the data set has, background first: what can be scored on it.
+        ours: class of each id, 0 for an id that is none of the classes.
+        annotated: classes that the data set has, background first: what can be scored on it.
     """
 
     given: list[int]
@@ -83,34 +84,42 @@ class LabelMap(NamedTuple):
         return [ORGANS[index] for index in self.annotated[1:]]
 
 
-def label_map(name: str | Mapping[int | str, int]) -> LabelMap:
-    """The label map of a data set.
+def label_map(name: str | Mapping[int | str, int], classes: Sequence[str] = ORGANS[1:]) -> LabelMap:
+    """Return the label map of a data set.
 
     Args:
-        name: ``btcv``, ``flare22`` or ``amos``; or a mapping from ids of the data set to ids of ``ORGANS``, in which
-            all ids must stand that occur in the labels (0 is background, unless it says otherwise); or the path of a
-            JSON file that holds one.
+        name: ``btcv``, ``flare22`` or ``amos``, which lead to ``ORGANS``; or a mapping from ids of the data set to
+            classes, which must list all ids that occur in the labels (0 is background, unless it says otherwise); or
+            the path of a JSON file that holds one.
+        classes: names of the network's classes 1, 2 and so on.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another name; a file that is no JSON object; a mapping from or to something else than whole
-            numbers, or to none of 0 to 13.
+        ValueError: another name, or one of a public data set with classes other than ``ORGANS``; a file that is no
+            JSON object; a mapping from or to anything but whole numbers, or to a number that is not a class.
 
     Examples:
         >>> label_map("flare22").ours[:4]
         [0, 6, 2, 1]
     """
     if isinstance(name, str) and name in _NAMES:
+        if tuple(classes) != ORGANS[1:]:
+            raise ValueError(
+                f"label_map {name} leads to the {len(ORGANS) - 1} abdominal organs, but the classes are "
+                f"{', '.join(classes)}. Leave label_map out, or give a JSON file that leads to these classes."
+            )
         return _of_ids({given: _ID[organ] for given, organ in _NAMES[name].items()})
-    mapping: Mapping = _read(name) if isinstance(name, str) else name
+    mapping: Mapping = _read(name, classes) if isinstance(name, str) else name
     wrong = {
-        given: ours for given, ours in mapping.items() if not str(given).isdecimal() or ours not in range(len(ORGANS))
+        given: ours
+        for given, ours in mapping.items()
+        if not str(given).isdecimal() or isinstance(ours, bool) or ours not in range(len(classes) + 1)
     }
     if wrong:
         raise ValueError(
-            f"label_map must lead from ids of the data to whole numbers from 0 to {len(ORGANS) - 1}, got {wrong}."
+            f"label_map must lead from ids of the data to whole numbers from 0 to {len(classes)}, got {wrong}."
         )
-    return _of_ids({0: 0} | {int(given): ours for given, ours in mapping.items()})
+    return _of_ids({0: 0} | {int(given): int(ours) for given, ours in mapping.items()})
 
 
 def _of_ids(ids: dict[int, int]) -> LabelMap:
@@ -118,12 +127,13 @@ def _of_ids(ids: dict[int, int]) -> LabelMap:
     return LabelMap(given, [ids[index] for index in given], sorted({0, *ids.values()}))
 
 
-def _read(name: str) -> dict[str, int]:
-    """The mapping in a JSON file."""
+def _read(name: str, classes: Sequence[str]) -> dict[str, int]:
+    """Return the mapping in a JSON file."""
     if not name.endswith(".json"):
+        numbered = ", ".join(f"{index} {organ}" for index, organ in enumerate(("background", *classes)))
         raise ValueError(
-            f"label_map must be one of {', '.join(_NAMES)}, a JSON file, or a mapping from the ids of the data to ours "
-            f"({', '.join(f'{index} {organ}' for index, organ in enumerate(ORGANS))}), got {name!r}."
+            f"label_map must be one of {', '.join(_NAMES)}, a JSON file, or a mapping from the ids of the data to the "
+            f"classes ({numbered}), got {name!r}."
         )
     path = Path(name).expanduser().absolute()
     if not path.is_file():
@@ -131,11 +141,6 @@ def _read(name: str) -> dict[str, int]:
             f"The label_map {path} does not exist. Give the path of a JSON file, or a data set's name."
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except ValueError as error:
-        raise ValueError(f"The label_map {path} is not valid JSON: {error}.") from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"The label_map {path} must hold an object that leads from ids to ids, not a {type(content).__name__}."
-        )
-    return content
+        raise ValueError(f"The label_map {error}") from error

@@ -1,7 +1,6 @@
 """The list of pairs that a registration bundle registers or is evaluated on."""
 
 import itertools
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,9 @@ import numpy as np
 from .datalist import LABELS, Datalist
 from .dicom_cases import with_series
 from .pairs import by_group, chances
+from .sources import licence_of, listed_sections, name_of, portable
 from .splits import SECTIONS, case_name
+from .texts import printable, read_json
 from .validation import validate
 
 ROLES = ("fixed", "moving")
@@ -47,7 +48,7 @@ class PairList(list):
         cache_dir: see ``ssl3d.data.cache_dir``.
 
     Attributes:
-        skipped, synthetic, corpus: see ``Datalist``; the corpus counts volumes.
+        skipped, skip_bad, cache_dir, synthetic, corpus: see ``Datalist``; the corpus counts volumes.
 
     Raises:
         FileNotFoundError, DataError: see ``Datalist``. A volume must be 3D with one channel.
@@ -70,7 +71,7 @@ class PairList(list):
         datalist: str | Path | None = None,
         kind: str | None = None,
         synthesis: Mapping[str, Any] | None = None,
-        split: Literal["positional", "hippocampus"] = "positional",
+        split: str = "positional",
         series: str | None = None,
         labels: Literal["required", "optional", "ignored"] = "optional",
         pairs: int = 50,
@@ -113,8 +114,9 @@ class PairList(list):
             if not chosen:
                 raise ValueError("No pair is left: a file of each was left out.")
             self.synthetic = content.get("synthetic") is True
-            licence = str(content.get("licence") or content.get("license") or "unknown")
+            licence = licence_of(content)
             self.corpus = [{"name": str(content["name"]), "count": len(usable), "licence": licence}]
+        self.skip_bad, self.cache_dir = skip_bad, cache_dir
         mark = {"synthetic": True} if self.synthetic else {}
         super().__init__(_item(fixed, moving) | mark for fixed, moving in chosen)
         if labels == "required" and any(f"{role}_label" not in item for item in self for role in ROLES):
@@ -159,16 +161,15 @@ def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> d
         return None
     file = Path(dataset_dir or "").expanduser().absolute() / Path(datalist or "dataset.json").expanduser()
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = read_json(file)
     except (OSError, ValueError):  # Datalist says what is wrong
         return None
-    if not isinstance(content, dict):
-        return None
-    entries = [entry for section in SECTIONS for entry in content.get(section) or []]
+    entries = [entry for found in content.values() if isinstance(found, list) for entry in found]
     if not any(isinstance(entry, dict) and ("fixed" in entry or "moving" in entry) for entry in entries):
         return None
+    content |= {section: [] for section in SECTIONS} | listed_sections(content, file)
     folder = file.parent if dataset_dir is None else Path(dataset_dir).expanduser().absolute()
-    return {"name": folder.name, **content, "folder": folder, "file": file}
+    return {**content, "name": name_of(content, folder), "folder": folder, "file": file}
 
 
 def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
@@ -178,7 +179,8 @@ def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
         for number, entry in enumerate(content.get(part) or [], 1):
             files = entry if isinstance(entry, dict) else {}
             series = {key: value for key, value in files.items() if key.endswith("_series") and value is not None}
-            files = {key: str(content["folder"] / file) for key, file in files.items() if isinstance(file, str)}
+            folder = content["folder"]
+            files = {key: str(folder / portable(file, folder)) for key, file in files.items() if isinstance(file, str)}
             entries.append({**files, **series, "where": f"{content['file']}, {part} entry {number},"})
     if not entries:
         raise ValueError(f"{content['file']} lists no pairs under {section!r}.")
@@ -210,7 +212,9 @@ def _volumes(
             name = f"{folder.replace('..', '').strip(os.sep).replace(os.sep, '_')}_{name}"
         keys = ("series", "landmarks") if labels == "ignored" else ("series", "label", "landmarks")
         more = {key: entry[f"{role}_{key}"] for key in keys if f"{role}_{key}" in entry}
-        return with_series({"image": image, "name": name, "group": str(content["name"]), **more}, series, cache_dir)
+        return with_series(
+            {"image": image, "name": printable(name), "group": str(content["name"]), **more}, series, cache_dir
+        )
 
     return [(volume(entry, "fixed"), volume(entry, "moving")) for entry in entries]
 

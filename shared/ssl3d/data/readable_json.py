@@ -1,4 +1,4 @@
-"""JSON for people: four spaces, one line for what fits into 120 columns, and few for an entry of a list."""
+"""JSON for people: four spaces, one line for what fits into 120 columns, few lines for an entry of a list."""
 
 import json
 from typing import Any
@@ -8,13 +8,14 @@ WIDTH = 120
 
 def readable_json(value: Any) -> str:
     """``value`` as JSON text with a final newline."""
-    return _text(value, 0, 0) + "\n"
+    text = _text(value, 0, 0) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")  # a path that is not UTF-8, as JSON escapes it
 
 
 def _text(value: Any, indent: int, used: int) -> str:
     """``value`` nested ``indent`` spaces deep, where ``used`` columns of its first line are taken."""
     line = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not isinstance(value, dict | list) or not value or (indent > 0 and used + len(line) < WIDTH):
+    if not isinstance(value, dict | list) or not value or (indent > 0 and used + len(line) <= WIDTH):
         return line
     space = " " * (indent + 4)
     if isinstance(value, list):

@@ -13,11 +13,13 @@ from tqdm import tqdm
 from . import folders
 from .checks import Fault, check_item
 from .content import Memo, identity
-from .nifti import EXTENSIONS
+from .nifti import is_nifti
+from .scan_facts import image_files, keep_facts
+from .volume import Volume
 
 logger = logging.getLogger(__name__)
 
-CHECKS_VERSION = 3  # raise it when a check changes, so that files are checked anew
+CHECKS_VERSION = 5  # raise it when a check changes, so that files are checked anew
 THREADS = 4  # unzipping and hashing run beside each other; as many volumes are held in memory
 SHOWN = 20
 
@@ -37,7 +39,7 @@ class DataError(ValueError):
         lines = [f"{len(self.faults)} fault(s) in {self.total} case(s):", *(f"  {f}" for f in self.faults[:SHOWN])]
         if len(self.faults) > SHOWN:
             lines.append(f"  ... and {len(self.faults) - SHOWN} more; `ssl3d doctor FOLDER` shows all of them")
-        return "\n".join([*lines, "Mend the files, or set skip_bad to leave these cases out."])
+        return "\n".join([*lines, "Fix the files, or set skip_bad to skip these cases."])
 
 
 def validate(
@@ -72,10 +74,18 @@ def validate(
 
     def check(item: Mapping[str, Any]) -> list[Fault]:
         key = _memo_key(item, settings)
-        kept = memo.get(key) if key else None
+        kept = memo.get(key, _restored) if key else None
         if kept is not None:
-            return [Fault(*fault) for fault in kept]
-        found = check_item(item, channels=channels, label_ids=ids, require_label=require_label, cache_dir=folder)
+            return kept
+        images = set(image_files(item))
+
+        def keep(file: str, volume: Volume) -> None:
+            if file in images:
+                keep_facts(file, volume, folder)
+
+        found = check_item(
+            item, channels=channels, label_ids=ids, require_label=require_label, cache_dir=folder, seen=keep
+        )
         if key:
             memo.set(key, found)
         return found
@@ -91,8 +101,16 @@ def validate(
     if bad and (not skip_bad or not good):
         raise DataError(bad, len(items))
     for fault in bad:
-        logger.warning("Left out: %s", fault)
+        logger.warning("Skipped: %s", fault)
     return good, bad
+
+
+def _restored(kept: Any) -> list[Fault]:
+    """Faults as they were kept; raises an error where they are not faults."""
+    found = [Fault(*fault) for fault in kept]
+    if not all(isinstance(text, str) for fault in found for text in fault[:3]):
+        raise TypeError("not a list of faults")
+    return found
 
 
 def _memo_key(item: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
@@ -101,7 +119,7 @@ def _memo_key(item: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     paths = [item["image"]] if isinstance(item["image"], (str, Path)) else list(item["image"])
     try:
         files = [identity(path) for path in paths]
-        text = identity(label) if isinstance(label, str) and label.endswith(EXTENSIONS) else repr(label)
+        text = identity(label) if isinstance(label, str) and is_nifti(label) else repr(label)
     except OSError:
         return ""
     return json.dumps([files, item.get("series"), text, settings], sort_keys=True)

@@ -1,5 +1,6 @@
 """The validation of a pre-training: its loss on held-out volumes."""
 
+import math
 from collections.abc import Callable
 
 from ignite.metrics import Average
@@ -29,5 +30,8 @@ class MeanPart(Average):
 
 
 def lower(current: float, best: float) -> bool:
-    """Whether a loss is the best so far; MONAI's evaluators begin with -1. For their ``metric_cmp_fn``."""
-    return best < 0 or current < best
+    """Return whether a loss is the best so far, for ``metric_cmp_fn`` of MONAI's evaluators, which begin with -1.
+
+    NaN and infinity are never the best.
+    """
+    return math.isfinite(current) and (not best >= 0 or current < best)

@@ -1,34 +1,41 @@
-"""What MONAI Label asks of a training, in the terms of our configs."""
+"""Translate what MONAI Label asks of a training into the terms of our configs."""
+
+import sys
 
 from monai.bundle import ConfigParser
 
 HANDLERS = "train#handlers"
 
 
-def adopt_checkpoint_loader(parser: ConfigParser) -> None:
-    """Make the starting weights that MONAI Label asks for the run's ``pretrained``, all of the network included.
+def adopt_monai_label(parser: ConfigParser) -> None:
+    """Start from the weights that MONAI Label asks for, and publish the new ones where its server looks for them.
 
-    MONAI Label (0.8.5) says what to start from by a ``CheckpointLoader`` before the handlers of ``train.json``. That
-    one stops at a head of another shape, checks no hash and says nothing of what fitted, and the new weights' passport
-    would not name the corpus and licence of the old. So the handler is taken out of the config, and its file goes the
-    way of ``--pretrained FILE --pretrained_part network``. A config without such a handler stays as it is.
+    MONAI Label (0.8.5) names the weights to start from by a ``CheckpointLoader`` before the handlers of ``train.json``.
+    That handler stops at a head of another shape, checks no hash and does not say what fitted, and the passport of the
+    new weights would not name the corpus and licence of the old. So it is taken out of the config, and its file goes
+    the way of ``--pretrained FILE --pretrained_part network``. A config of any other origin stays as it is.
 
     Args:
-        parser: of the running workflow, before the components of the run are made.
+        parser: The merged config of the running workflow, before the components of the run are made.
     """
-    if HANDLERS not in parser or "pretrained_part" not in parser:
+    if HANDLERS not in parser:
         return
-    handlers = parser[HANDLERS]
-    loaders = [entry for entry in handlers if _is_from_monai_label(entry)]
-    if not loaders:
-        return
-    parser[HANDLERS] = [entry for entry in handlers if entry not in loaders]
-    parser["pretrained"] = loaders[0]["load_path"]
-    parser["pretrained_part"] = "network"
+    loaders = [entry for entry in parser[HANDLERS] if _is_from_monai_label(entry)]
+    if loaders and "pretrained_part" in parser:
+        parser[HANDLERS] = [entry for entry in parser[HANDLERS] if entry not in loaders]
+        parser["pretrained"] = loaders[0]["load_path"]
+        parser["pretrained_part"] = "network"
+    if "publish" in parser and (loaders or _runs_in_monai_label()):
+        parser["publish"] = True
+
+
+def _runs_in_monai_label() -> bool:
+    """Return whether MONAI Label trains in this process, or started it to train on several GPUs."""
+    return "monailabel" in sys.modules or any("monailabel_train" in word for word in sys.argv)
 
 
 def _is_from_monai_label(handler: object) -> bool:
-    """Whether it is the handler that MONAI Label's ``BundleTrainTask`` writes, word for word."""
+    """Return whether it is the handler that MONAI Label's ``BundleTrainTask`` writes, word for word."""
     return (
         isinstance(handler, dict)
         and handler.get("_target_") == "CheckpointLoader"

@@ -1,96 +1,101 @@
-"""Everything that can be wrong with a run is said before it costs any training time."""
+"""Pre-flight checks: fail before any training time is spent."""
 
-import inspect
+import logging
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
+from . import lock
+from .backbone_check import check_backbone
+from .cases import announce_cases
+from .data_checks import check_data
+from .failures import explain_failures
+from .flag import flag
 from .memory import keep_freed_memory
-from .monai_label import adopt_checkpoint_loader
+from .monai_label import adopt_monai_label
 from .overrides import unknown_keys
+from .settings import check_settings
 from .start import backbone_of
+from .workflow import find_workflow, root_cause, started_by_command_line
+from .writable import PreflightError, check_writable
 
-
-class PreflightError(ValueError):
-    """A run that cannot go well, with what to change."""
+logger = logging.getLogger(__name__)
 
 
 def preflight() -> None:
-    """Check overrides, output folder, ROI, data, weights and all components of the bundle workflow that is running.
+    """Check settings, overrides, output folder, ROI, data, weights and all components of the running bundle workflow.
 
     First entry of each ``run`` list, as ``{"_target_": "scripts.engines.preflight"}``. The workflow is found on the
     call stack, since an expression sees the merged config no other way. The engine that the run list names is built
     here, which is no extra work: the run uses the same object. The process keeps the memory that steps free.
 
     Raises:
-        PreflightError: with what is wrong and what to do; the error that was met first is its cause. Where the run was
+        PreflightError: With what is wrong and what to do; the error that was met first is its cause. Where the run was
             started by ``python -m monai.bundle`` the program ends with that sentence and no traceback.
     """
     keep_freed_memory()
     workflow = running_workflow()
+    if started_by_command_line():
+        explain_failures(workflow)
     try:
         _check(workflow)
     except (OSError, RuntimeError, ValueError) as error:
-        root: BaseException = error
-        while isinstance(root, RuntimeError) and root.__cause__ is not None:  # MONAI wraps what a component raises
-            root = root.__cause__
-        if Path(sys.argv[0]).parts[-2:] == ("bundle", "__main__.py"):
+        root = root_cause(error)
+        if started_by_command_line():
             sys.exit(f"\nStopped before training: {root}")
         raise PreflightError(str(root)) from root
 
 
 def _check(workflow: ConfigWorkflow) -> None:
     parser = workflow.parser
-    adopt_checkpoint_loader(parser)
+    faults = check_settings(parser)
+    if faults:
+        raise PreflightError("\n".join(["these settings cannot be used:", *(f"  {fault}" for fault in faults)]))
+    adopt_monai_label(parser)
     check_overrides(parser.get(), Path(workflow.config_root_path))
+    engines = re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run"))))
     if "output_dir" in parser:
-        check_writable(parser.get_parsed_content("output_dir"))
+        check_writable("output_dir", parser.get_parsed_content("output_dir"))
+        if any(engine.startswith("train") for engine in engines) and _rank() == 0:
+            lock.hold(parser.get_parsed_content("output_dir"))
+    if "amp" in parser and flag(parser["amp"]) and torch.device(parser.get_parsed_content("device")).type == "cpu":
+        logger.warning("--amp true has no effect on a CPU: the run uses full precision.")
     if "roi_size" in parser and "network_def" in parser:
         network, roi_size = parser.get_parsed_content("network_def"), parser.get_parsed_content("roi_size")
+        check_backbone(network)
         check_roi(roi_size, network)
         if hasattr(network, "check_settings") and "batch_size" in parser:  # a method that asks for more
             processes = dist.get_world_size() if dist.is_initialized() else 1
             network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes)
-    for engine in re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run")))):
+    if "dataset" in parser and "output_dir" in parser:
+        items = parser.get_parsed_content("dataset").data
+        check_apart(parser.get_parsed_content("output_dir"), items)
+    for engine in engines:
+        check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
+    announce_cases(parser)
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def running_workflow() -> ConfigWorkflow:
-    """The bundle workflow whose ``run`` calls this function's caller.
+    """Return the bundle workflow whose ``run`` calls this function's caller.
 
     Raises:
-        PreflightError: where no workflow is running.
+        PreflightError: No workflow is running.
     """
-    frame = inspect.currentframe()
-    while frame is not None:
-        workflow = frame.f_locals.get("self")
-        if isinstance(workflow, ConfigWorkflow):
-            return workflow
-        frame = frame.f_back
-    raise PreflightError("preflight belongs into the run list of a bundle's config; no bundle workflow is running.")
-
-
-def check_writable(folder: str | Path) -> None:
-    """Make ``folder`` and write to it once.
-
-    Raises:
-        PreflightError: when that is not possible.
-    """
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise PreflightError(
-            f"output_dir {Path(folder).absolute()} cannot be written ({error.strerror}). "
-            "Choose another with --output_dir."
-        ) from error
+    workflow = find_workflow()
+    if workflow is None:
+        raise PreflightError("preflight belongs into the run list of a bundle's config; no bundle workflow is running.")
+    return workflow
 
 
 def check_roi(roi_size: Sequence[int], network: Any) -> None:
@@ -110,6 +115,24 @@ def check_roi(roi_size: Sequence[int], network: Any) -> None:
             f"roi_size {list(roi_size)} does not fit the network: each side must be a multiple of {stride}. "
             f"The nearest that does is {fitting}."
         )
+
+
+def check_apart(output_dir: str | Path, items: Sequence[Any]) -> None:
+    """Check that no image of ``items`` lies in ``output_dir``, where the next run would take results for scans.
+
+    Raises:
+        PreflightError: Naming the folder.
+    """
+    folder = Path(output_dir).resolve()
+    for item in items:
+        for key in ("image", "fixed", "moving"):
+            value = item.get(key) if isinstance(item, dict) else None
+            for path in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(path, (str, Path)) and folder == Path(path).resolve().parent:
+                    raise PreflightError(
+                        f"output_dir {folder} holds the scans themselves, such as {path}: results would be taken for "
+                        "scans the next time. Choose another folder with --output_dir."
+                    )
 
 
 def check_overrides(config: dict[str, Any], configs: Path) -> None:

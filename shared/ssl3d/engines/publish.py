@@ -1,4 +1,4 @@
-"""The end of a training run: the chosen weights, with their passport, at the place where the bundle looks for them."""
+"""Write the chosen weights of a training run with their passport, and publish them in the bundle where asked for."""
 
 import json
 import logging
@@ -19,9 +19,12 @@ from ..data import DrawDataset
 from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..version import __version__
+from ..weights.facts import preprocessing
 from . import checkpoints
-from .facts import preprocessing
+from .class_channels import describe_classes
+from .flag import flag
 from .start import backbone_of, is_synthetic
+from .writable import check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -29,29 +32,31 @@ TERMS = "the terms of the training data: "
 
 
 class Publish:
-    """Handler of a trainer that ends the run with ``model.pt`` and its passport ``model.json``.
+    """End a run with ``model.pt`` and its passport ``model.json`` in the run's folder.
 
     Of a method, one branch, the student or its teacher, is ``model.pt``, without what the branch names as
     ``training_only``; and all of it, heads included, ``pretraining.pth`` with a passport too.
 
-    A run on synthetic items writes them into ``run_dir`` and leaves the bundle's weights alone. Any other replaces
-    those in ``model_dir`` and keeps the former ones in ``run_dir/previous``; the passports are also copied into the
-    bundle's ``configs/metadata.json`` when ``model_dir`` is the bundle's own.
+    With ``publish`` the same files also replace those in ``model_dir``, the bundle's weights, unless the run was on
+    synthetic items. The former ones are kept in ``run_dir/previous``, and the passports are copied into the bundle's
+    ``configs/metadata.json``.
 
     Args:
-        run_dir: folder of the run with its checkpoint; see ``run_folder``.
-        model_dir: folder of the bundle's weights.
-        network: the network in training, with a child ``backbone``, or ``student`` that has one.
-        dataset: its training data; the transforms tell orientation, spacing, intensity and crop.
-        pretrained, bundle_root: the weights that the run started from, as ``start_network`` takes them; their corpus
+        run_dir: Folder of the run with its checkpoint; see ``run_folder``.
+        model_dir: Folder of the bundle's weights.
+        network: The network in training, with a child ``backbone``, or ``student`` that has one.
+        dataset: Its training data; the transforms tell orientation, spacing, intensity and crop.
+        pretrained, bundle_root: The weights that the run started from, as ``start_network`` takes them; their corpus
             and licence are handed on.
-        method: how the weights are learned.
-        branch: which network of a method is ``model.pt``: ``student`` or ``teacher``.
+        method: How the weights are learned.
+        branch: Which network of a method is ``model.pt``: ``student`` or ``teacher``.
         roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
+        publish: Whether to replace the bundle's weights; the words of the command line will do.
+        label_names: names of the classes 1, 2 and so on of a segmentation, for the passport.
 
     Raises:
-        ValueError: a method without that branch; the transforms leave one of these open. Said at the start, not after
-            the training.
+        ValueError: On construction: a method without that branch; a preprocessing that does not define what the
+            passport must tell; a passport that could not be written at the end; a ``model_dir`` that cannot be written.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class Publish:
         method: str = "supervised",
         branch: str = "student",
         roi_size: Sequence[int] | None = None,
+        publish: bool | str = False,
+        label_names: Sequence[str] = (),
     ) -> None:
         self.run_dir = Path(run_dir)
         self.network = checkpoints.unwrapped(network)
@@ -72,9 +79,16 @@ class Publish:
         file = weights.resolve(pretrained, bundle_root)
         self.start = None if file is None else weights.passport_of(file)
         self.synthetic = is_synthetic(dataset.data)
-        self.folder = self.run_dir if self.synthetic else Path(model_dir)
+        self.model_dir: Path | None = None
+        if flag(publish):
+            if self.synthetic:
+                logger.warning("--publish true: weights of synthetic items never replace those of the bundle.")
+            else:
+                self.model_dir = Path(model_dir)
+                check_writable("model_dir", self.model_dir)
         self.method = method
         self.branch = branch
+        self.label_names = list(label_names)
         if hasattr(self.network, "student") and not hasattr(self.network, branch):
             raise ValueError(f"branch: {type(self.network).__name__} has no {branch}.")
         self.facts = preprocessing(dataset.transform)
@@ -88,6 +102,9 @@ class Publish:
                 "ScaleIntensityRangePercentilesd, "
                 "ScaleIntensityRanged and NormalizeIntensityd."
             )
+        for part in (self.network, getattr(self.network, branch, None)):
+            if part is not None:
+                readable_json(asdict(self._passport(part, 0, None)))  # what it cannot hold is known now, not at the end
 
     def attach(self, trainer: Trainer) -> None:
         """Write when the run is complete, on the first process."""
@@ -101,7 +118,7 @@ class Publish:
         state = checkpoint["best"] if validated else checkpoint["network"]
         metric = checkpoint["best_metric"] if validated else None
         epoch = checkpoint["best_metric_epoch"] if validated else trainer.state.epoch
-        steps = epoch * trainer.state.epoch_length
+        steps = checkpoint["best_iteration"] if validated else checkpoint["iteration"]
         branch = getattr(self.network, self.branch, None)
         if branch is None:
             self._save("model.pt", state, self._passport(self.network, steps, metric))
@@ -114,15 +131,22 @@ class Publish:
             passport = self._passport(branch, steps, metric)
             self._save("model.pt", inner, replace(passport, network=f"{passport.network}, {self.branch}"))
         chosen = f"best of epoch {epoch}" if validated else "last epoch, nothing was validated"
-        logger.info(f"Weights ({chosen}): {(self.folder / 'model.pt').absolute()}, with their passport beside them.")
+        logger.info(f"Weights ({chosen}) with their passport: {(self.run_dir / 'model.pt').absolute()}")
+        if self.model_dir is not None:
+            logger.info(
+                f"Published: {self.model_dir.absolute()}; the former weights are in {self.run_dir / 'previous'}."
+            )
 
     def _save(self, name: str, state: dict[str, torch.Tensor], passport: weights.Passport) -> None:
-        path = self.folder / name
-        passport = weights.save(state, path, passport, keep=None if self.synthetic else self.run_dir / "previous")
-        metadata = self.folder.parent / "configs" / "metadata.json"
-        if self.folder.name == "models" and metadata.is_file():
+        passport = weights.save(state, self.run_dir / name, passport)
+        if self.model_dir is None:
+            return
+        weights.save(state, self.model_dir / name, passport, keep=self.run_dir / "previous")
+        metadata = self.model_dir.parent / "configs" / "metadata.json"
+        if self.model_dir.name == "models" and metadata.is_file():
             content = json.loads(metadata.read_text(encoding="utf-8"))
             content["passports"] = content.get("passports", {}) | {name: asdict(passport)}
+            describe_classes(content, passport.label_names)
             with replacing(metadata) as temporary:
                 temporary.write_text(readable_json(content), encoding="utf-8")
 
@@ -156,6 +180,7 @@ class Publish:
             licence=TERMS + ", ".join(dict.fromkeys(licences)),
             results=results,
             trained=getattr(getattr(network, "student", network), "trained", "backbone"),
+            label_names=self.label_names,
         )
 
 

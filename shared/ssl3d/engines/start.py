@@ -11,7 +11,6 @@ from torch import nn
 
 from .. import weights
 from ..data import Datalist
-from .facts import preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -60,32 +59,42 @@ def start_network(
         weights.load(getattr(network, "student", network), file, part=reached)
         if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
             network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
-    if transform is not None and passport is not None:
-        facts = preprocessing(transform)
-        facts.pop("roi_size", None)  # another crop is no mismatch
-        for sentence in weights.differences(passport, facts):
-            logger.warning(f"{file}: {sentence}")
+    if transform is not None:
+        weights.warn_of_other_settings(file, transform)
     return network.to(device)
 
 
-def trained_network(network: nn.Module, device: str | torch.device, path: str | Path) -> nn.Module:
+def trained_network(
+    network: nn.Module, device: str | torch.device, path: str | Path | None, transform: Compose | None = None
+) -> nn.Module:
     """Put a task network on its device with all of its weights from a file, in evaluation mode.
 
-    A warning says when they were trained on synthetic anatomy.
+    Warnings say when the weights were trained on synthetic anatomy, and where the preprocessing differs from the one
+    that they were trained with.
 
     Args:
         network: the network of the file.
         device: where it goes.
-        path: such as ``models/model.pt``.
+        path: such as ``models/model.pt``; None where a bundle ships no weights for its settings.
+        transform: the run's preprocessing.
 
     Raises:
         FileNotFoundError: no such file.
+        ValueError: no path.
         WeightsMismatch: not every entry of the network is in the file.
     """
+    if path is None:
+        raise ValueError(
+            "This bundle ships no weights for these settings. Train them first (see docs/README.md), and give the file "
+            "with --weights FILE."
+        )
+    path = Path(path).expanduser()
     weights.load(network, path, part="network", min_match=1.0)
     passport = weights.passport_of(path)
     if passport is not None and passport.synthetic:
         logger.warning(f"{path}: DEMONSTRATION WEIGHTS, trained on synthetic anatomy, not for images of people.")
+    if transform is not None:
+        weights.warn_of_other_settings(path, transform)
     return network.to(device).eval()
 
 

@@ -1,21 +1,105 @@
-"""The last words of a run."""
+"""Log the skipped files, the results of a run and the next commands at its end."""
 
+import json
 import logging
+import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow
+
+from . import checkpoints, lock
+from .cases import section_to_evaluate
 from .preflight import running_workflow
 
 logger = logging.getLogger(__name__)
 
 DATA = ("train::dataset::data", "validate::dataset::data", "dataset::data")
+# Flags of a training that say nothing about its data or its network.
+OF_TRAINING = {
+    "config_file", "epochs", "epoch_length", "val_interval", "batch_size", "learning_rate", "num_labelled",
+    "pretrained", "pretrained_part", "resume", "publish", "amp", "seed", "output_dir", "weights", "model_dir",
+    "optimizer", "lr_scheduler", "loss", "train", "tracking", "skip_bad", "run_id", "logging_file",
+}  # fmt: skip
+OF_INFERENCE = ("pixdim", "roi_size", "network_def", "device")
 
 
 def summary() -> None:
-    """Log the files that were left out and where the results are; last entry of each ``run`` list."""
-    parser = running_workflow().parser
+    """Log skipped files, scores, weights, picture, output folder and next commands; last entry of each ``run`` list."""
+    workflow = running_workflow()
+    parser = workflow.parser
     for id in DATA:
         if id in parser.ref_resolver.resolved_content:  # what the run did not read is not read now
             for fault in getattr(parser.get_parsed_content(id), "skipped", []):
                 logger.warning(f"Skipped: {fault}")
     folder = Path(parser.get_parsed_content("run_dir" if "run_dir" in parser else "output_dir"))
+    if "train::trainer" in parser.ref_resolver.resolved_content:
+        _training(parser, folder)
+        for line in next_commands(workflow, folder):
+            logger.info(line)
+        lock.release(parser.get_parsed_content("output_dir"))
     logger.info(f"Results: {folder.absolute()}")
+
+
+def _training(parser: ConfigParser, folder: Path) -> None:
+    checkpoint = torch.load(folder / checkpoints.FILE, map_location="cpu", weights_only=True)
+    if checkpoint["best"] is not None:
+        name = parser.get_parsed_content("validate::evaluator").state.key_metric_name
+        scores, names = checkpoint["best_per_class"], list(parser.get("label_names", []) or [])
+        each = [f"{label} {score:.3f}" for label, score in zip(names, scores, strict=len(names) == len(scores))]
+        cases = len(parser.get_parsed_content("validate::dataset"))
+        text = f"Validation, epoch {checkpoint['best_metric_epoch']}: {name} {checkpoint['best_metric']:.4f}"
+        logger.info(f"{text} on {cases} case(s)" + (f" ({', '.join(each)})" if each else ""))
+    picture = folder / "preview.png"
+    if picture.is_file():
+        logger.info(f"Picture: {picture.absolute()}")
+
+
+def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
+    """Return lines on how to evaluate and apply the weights in ``folder``, with the flags of this run repeated."""
+    configs = Path(workflow.config_root_path)
+    flags = _flags()
+    files = flags.get("config_file", "configs/train.json")
+    files = files if isinstance(files, list) else [files]
+    files = [file for file in files if "multi_gpu" not in file]
+    weights, parser = folder.absolute() / "model.pt", workflow.parser
+    own = {key: value for key, value in flags.items() if key.split("#")[0] not in OF_TRAINING}
+    output = Path(parser.get_parsed_content("output_dir")).absolute()
+    lines = []
+    section = section_to_evaluate(parser)
+    if section and (configs / "evaluate.json").is_file():
+        more = {**own, "weights": weights, "output_dir": output}
+        more |= {} if section == "test" else {"section": section}
+        lines.append(f"Evaluate on the {section} cases: {_command([*files, 'configs/evaluate.json'], more)}")
+    if (configs / "inference.json").is_file():
+        # inference.json holds the student alone
+        kept = {k.replace("#student#", "#"): v for k, v in own.items() if k.split("#")[0] in OF_INFERENCE}
+        more = {**kept, "weights": weights, "dataset_dir": "/path/to/scans", "output_dir": output / "inference"}
+        lines.append(f"Apply to scans: {_command(['configs/inference.json'], more)}")
+    if (folder / "pretraining.pth").is_file():
+        lines.append(
+            f"Start a fine-tuning from them, in the folder of its bundle: --pretrained {shlex.quote(str(weights))}"
+        )
+    return lines
+
+
+def _command(files: list[str], flags: dict[str, Any]) -> str:
+    config = files[0] if len(files) == 1 else '"[' + ",".join(f"'{file}'" for file in files) + ']"'
+    words = " ".join(f"--{key} {shlex.quote(str(value))}" for key, value in flags.items())
+    return f"python -m monai.bundle run --config_file {config} {words}"
+
+
+def _flags() -> dict[str, Any]:
+    """Return the flags of this process's command line, without dashes; lists of configs as lists."""
+    flags: dict[str, Any] = {}
+    words = sys.argv[1:]
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            flags[key.replace("::", "#")] = value if equals else following
+    text = flags.get("config_file", "")
+    if text.startswith("["):
+        flags["config_file"] = json.loads(text.replace("'", '"'))
+    return flags

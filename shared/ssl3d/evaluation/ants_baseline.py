@@ -22,9 +22,7 @@ def check_ants() -> None:
     """
     os.environ[THREADS] = "1"
     if find_spec("ants") is None:
-        raise ModuleNotFoundError(
-            "ANTs is not installed. Install it with `pip install ssl3d[register]`, or leave out --ants."
-        )
+        raise ModuleNotFoundError("ANTs is not installed. Install it with `pip install antspyx`, or leave out --ants.")
 
 
 def ants_flow(image: Tensor, spacing: Tensor, transform: str) -> tuple[Tensor, float]:

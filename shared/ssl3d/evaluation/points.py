@@ -2,12 +2,18 @@
 
 import csv
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.texts import read_text
+
+logger = logging.getLogger(__name__)
+
 SLICER = ".mrk.json"
+PLACED = "defined"  # Slicer's positionStatus; others are undefined, preview and missing
 SCHEMA = (
     "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
     "markups-schema-v1.0.3.json#"
@@ -22,7 +28,8 @@ def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple
 
     Args:
         path: by its ending ``.csv``, with the columns ``name, x, y, z`` (voxels: ``name, i, j, k``); ``.mrk.json``,
-            point lists of 3D Slicer, in LPS or RAS as the file says; any other ``.json``: an object from each name to
+            point lists of 3D Slicer, in LPS or RAS as the file says, whose points that were never placed are left out
+            with a warning; any other ``.json``: an object from each name to
             ``[x, y, z]`` or to an object with ``world`` (``voxel``), as synthetic landmarks have it.
         coordinates: ``world``, mm, RAS+; or ``voxel``, along the axes of the scan's file, 0 at the centre of the first.
 
@@ -34,11 +41,11 @@ def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple
     path = Path(path)
     kind = _kind(path, coordinates)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
         entries = {"csv": _from_csv, "slicer": _from_slicer, "json": _from_json}[kind](text, coordinates)
     except FileNotFoundError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError) as error:
         raise ValueError(
             f"{path} cannot be read as {kind} points: {type(error).__name__}: {error}. It needs names and "
             f"{', '.join(AXES[coordinates])} in {'mm' if coordinates == 'world' else 'voxels'}."
@@ -128,12 +135,17 @@ def _from_json(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
 
 
 def _from_slicer(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
-    entries = []  # in mm, always: ``_kind`` has refused other coordinates
+    entries, unplaced = [], []  # in mm, always: ``_kind`` has refused other coordinates
     for markup in json.loads(text)["markups"]:
         system, unit = str(markup.get("coordinateSystem", "LPS")), markup.get("coordinateUnits", "mm")
         if system not in SIGNS or unit != "mm":
             raise ValueError(f"coordinates in {system} and {unit}; only LPS or RAS in mm can be read")
         for control in markup["controlPoints"]:
+            if control.get("positionStatus", PLACED) != PLACED:
+                unplaced.append(f"{control.get('label')} ({control['positionStatus']})")
+                continue
             position = [sign * float(value) for sign, value in zip(SIGNS[system], control["position"], strict=True)]
             entries.append((control["label"], position))
+    if unplaced:
+        logger.warning("Points of 3D Slicer that were not placed are left out: %s.", ", ".join(unplaced))
     return entries

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .optimal_transport import check_transport, log_optimal_transport
-from .token_pairs import TokenPairs, pair_mean, token_pairs
+from .token_pairs import TokenPairs, check_unit_norm, pair_mean, token_pairs
 
 BOUND = 1e-6  # confidences are kept this far from 0 and 1
 
@@ -30,7 +30,7 @@ class PatchMatchingLoss(nn.Module):
         temperature: divides cosines and dustbin.
 
     Raises:
-        ValueError: for settings of another form; in a call, for a wrong shape.
+        ValueError: for settings of another form; in a call, for a wrong shape or tokens that are not of norm 1.
 
     Source: S2DC (arXiv:2507.02581), patch-to-patch matching, as its released code computes it.
 
@@ -74,7 +74,10 @@ class PatchMatchingLoss(nn.Module):
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
         """
-        return self.of(token_pairs(query, key, correspondence, query_valid, key_valid))
+        pairs = token_pairs(query, key, correspondence, query_valid, key_valid)
+        check_unit_norm("query", query, query_valid)
+        check_unit_norm("key", key, key_valid)
+        return self.of(pairs)
 
     def of(self, pairs: TokenPairs) -> Tensor:
         """The loss of pairs, which several losses of the same tokens may share."""

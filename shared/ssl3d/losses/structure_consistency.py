@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .patch_matching import BOUND
-from .token_pairs import TokenPairs, pair_mean, token_pairs
+from .token_pairs import TokenPairs, check_unit_norm, pair_mean, token_pairs
 
 SMALLEST_STD = 1e-12
 
@@ -24,7 +24,7 @@ class StructureConsistencyLoss(nn.Module):
     that collapsed features, which resemble all others alike, have a finite value and gradient.
 
     Raises:
-        ValueError: in a call, for a wrong shape.
+        ValueError: in a call, for a wrong shape or tokens that are not of norm 1.
 
     Source: S2DC (arXiv:2507.02581), patch-to-structure consistency, as its released code computes it.
 
@@ -58,6 +58,8 @@ class StructureConsistencyLoss(nn.Module):
             raise ValueError(
                 f"query and key must have equally many tokens, got {tuple(query.shape)} and {tuple(key.shape)}."
             )
+        check_unit_norm("query", query, query_valid)
+        check_unit_norm("key", key, key_valid)
         return self.of(pairs)
 
     def of(self, pairs: TokenPairs) -> Tensor:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from .masked_mean import at_least_float32
 
+NORM = 0.02  # distance of a norm from 1: half precision rounds by a tenth of it
+
 
 class TokenPairs(NamedTuple):
     """All pairs of a query and a key token of each item.
@@ -71,6 +73,27 @@ def token_pairs(
     both = query_valid[:, :, None] & key_valid[:, None, :]
     matched = correspondence.to(query.device).bool().expand(shape)
     return TokenPairs(cosine, matched & both, ~matched & both, query_valid, key_valid)
+
+
+def check_unit_norm(name: str, tokens: Tensor, valid: Tensor | None = None) -> None:
+    """Check that tokens (B, N, C) have norm 1, since their products are taken for cosines.
+
+    Tokens of norm 0, which normalising makes of zeros, pass; so do those that ``valid (B, N)`` leaves out, and tokens
+    that are not finite, whose loss tells.
+
+    Raises:
+        ValueError: naming the norm that is farthest from 1.
+    """
+    norms = torch.linalg.vector_norm(tokens.detach().float(), dim=-1)
+    off = (norms - 1).abs().nan_to_num(0, 0, 0).masked_fill(norms == 0, 0)
+    if valid is not None and valid.shape == off.shape:
+        off = off.masked_fill(~valid.to(off.device).bool(), 0)
+    place = off.argmax()
+    if off.flatten()[place] > NORM:
+        raise ValueError(
+            f"{name} must have tokens of norm 1, got one of norm {norms.flatten()[place].item():.4g}. Normalise the "
+            "tokens with torch.nn.functional.normalize(tokens, dim=-1)."
+        )
 
 
 def token_mask(name: str, valid: Tensor | None, tokens: Tensor) -> Tensor:

@@ -4,11 +4,10 @@ import csv
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from ..data.matched_pairs import Match, crop, foreground_point
 from ..geometry.world import apply_affine, sample_at, within
 from ..networks import AnatomicalEmbeddingNet, Embeddings, RegistrationNet, on_fine_grid
 from ..weights import load as load_weights
-from ..weights import passport_of
+from ..weights import passport_of, warn_of_other_settings
 from .matching import EmbeddedScan, match_points
 
 logger = logging.getLogger(__name__)
@@ -65,6 +64,7 @@ class EmbeddingMatcher:
             synthetic anatomy.
         device: where volumes are embedded.
         cache_dir: see ``ssl3d.data.cache_dir``.
+        preprocessing: of the volumes; a warning tells where it differs from the one of the weights.
 
     Source: Jiang et al., Alice (arXiv:2302.05615), with the embedding of Yan et al. (arXiv:2012.02383).
     """
@@ -75,8 +75,11 @@ class EmbeddingMatcher:
         weights: str | Path | None = None,
         device: str | torch.device = "cpu",
         cache_dir: str | Path | None = None,
+        preprocessing: Sequence[Callable] | None = None,
     ) -> None:
         _fill(network, weights)
+        if weights is not None and preprocessing is not None:
+            warn_of_other_settings(weights, preprocessing)
         self.runs = OnDevice(network, device)
         self.folder = cache_folder(cache_dir) / "embeddings" / weights_key(network)[:20]
         self.kept: OrderedDict[str, EmbeddedScan] = OrderedDict()
@@ -113,8 +116,11 @@ class EmbeddingMatcher:
                 fine, coarse = (torch.from_numpy(arrays[name].astype(np.float32)) for name in ("fine", "coarse"))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            logger.warning("Damaged cache file %s is made again (%s).", file, error)
+        except Exception as error:  # numpy has no common base for damage, and advises to allow pickles
+            logger.warning("Damaged cache file %s is made again (%s).", file, type(error).__name__)
+            return None
+        if fine.ndim != 4 or coarse.ndim != 4:
+            logger.warning("Damaged cache file %s is made again (not the embedding of a volume).", file)
             return None
         return fine, coarse
 

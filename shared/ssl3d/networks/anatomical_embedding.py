@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolution import Conv3d
+from .tokens import unit_norm
 
 STRIDE = 2  # of the fine embedding
 
@@ -77,8 +78,8 @@ class AnatomicalEmbeddingNet(nn.Module):
             -image.shape[4] % self.coarsest,
         )
         features = self.backbone(F.pad(image, [0, pad_w, 0, pad_h, 0, pad_d]))
-        fine = F.normalize(self.fine(features.decoder[self.level]).float(), dim=1)
-        coarse = F.normalize(self.coarse(features.encoder[-1]).float(), dim=1)
+        fine = unit_norm(self.fine(features.decoder[self.level]), dim=1)
+        coarse = unit_norm(self.coarse(features.encoder[-1]), dim=1)
         return Embeddings(fine, coarse)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .tokens import unit_norm
+
 
 class DenseFeatureNet(nn.Module):
     """Unit-norm features of a chosen stride, from the decoder of a pre-trained backbone.
@@ -50,12 +52,12 @@ class DenseFeatureNet(nn.Module):
         depth = (image.shape[2] + self.stride - 1) // self.stride
         height = (image.shape[3] + self.stride - 1) // self.stride
         width = (image.shape[4] + self.stride - 1) // self.stride
-        return F.normalize(features[:, :, :depth, :height, :width].float(), dim=1)
+        return unit_norm(features[:, :, :depth, :height, :width], dim=1)
 
     @torch.jit.unused
     def whole(self, image: Tensor) -> Tensor:
         """One unit-norm vector (B, C') for each volume: the mean of the backbone's coarsest map."""
-        return F.normalize(self.backbone(self._padded(image)).encoder[-1].mean(dim=(2, 3, 4)).float(), dim=1)
+        return unit_norm(self.backbone(self._padded(image)).encoder[-1].mean(dim=(2, 3, 4)), dim=1)
 
     @torch.jit.unused
     def restore(self, image: Tensor) -> Tensor:

@@ -92,7 +92,7 @@ class TokenNet(nn.Module):
         return unit_norm(self.global_head(maps[-1].mean(dim=(2, 3, 4))))
 
 
-def unit_norm(x: Tensor) -> Tensor:
-    """``x`` (..., C) over its length, float32 at least; zeros stay zeros."""
+def unit_norm(x: Tensor, dim: int = -1) -> Tensor:
+    """Divide ``x`` by its length along ``dim``, in float32 at least; zeros stay zeros."""
     # In half precision the bound on the length would round to 0, and zeros would become NaN.
-    return F.normalize(x if x.element_size() > 4 else x.float(), dim=-1)
+    return F.normalize(x if x.element_size() > 4 else x.float(), dim=dim)

@@ -46,7 +46,7 @@ def check_packages() -> None:
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise ImportError(f"Exports need {', '.join(missing)}: pip install 'ssl3d[export]'")
+        raise ImportError(f"Exports need {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def to_torchscript(network: nn.Module, window: Tensor, file: Path, metadata: str) -> Runtime:

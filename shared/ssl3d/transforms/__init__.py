@@ -7,10 +7,12 @@ from .block_mask import BlockMask, FillBlocksd, HideBlocksd
 from .correspondence_views import CorrespondenceViews
 from .crop_grid import join_crops, split_crops
 from .embedding_views import EmbeddingViews, TwoWindows
+from .intensity import ScalePercentiles, ScalePercentilesd
 from .loading import LoadVolumed, named_by_case
 from .matched_views import MatchedViews
 from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
 from .saving import FileOrderWriter
+from .scoring import ScoredClassesd
 from .spatial import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
 from .structure_map import StructureMapd, TokenGridd
@@ -34,6 +36,9 @@ __all__ = [
     "PairViews",
     "SafeSpacingd",
     "SaveRegistrationd",
+    "ScalePercentiles",
+    "ScalePercentilesd",
+    "ScoredClassesd",
     "SpatialAugmentation",
     "StructureMapd",
     "TokenGridd",

@@ -1,22 +1,35 @@
 """Loading volumes, those of DICOM series included, into dictionaries."""
 
+import logging
 import os
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import torch
 from monai.config import KeysCollection, PathLike
 from monai.data import ImageReader, MetaTensor, NibabelReader
 from monai.data.folder_layout import default_name_formatter
+from monai.data.utils import correct_nifti_header_if_necessary
 from monai.transforms import LoadImaged, Transform
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
+from nibabel.openers import ImageOpener
 from torch import Tensor
 
 from ..data.dicom_volume import read_series
-from ..data.nifti import BadFileError, Volume
+from ..data.hounsfield import HIGH, LOW
+from ..data.volume import WHOLE, BadFileError, Volume
+from ..weights import other_modality, passport_of
 
+logger = logging.getLogger(__name__)
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # it offers to decode on a GPU
+
+CASES = (".nii", ".nii.gz", ".NII", ".NII.GZ", ".nii.GZ", ".NII.gz")  # that nibabel reads
+LABELS = ("label", "fixed_label", "moving_label")
+SAMPLE = 100_000  # voxels that a scan's percentiles rest on
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
 
 
@@ -67,10 +80,30 @@ class FileOrderReader(NibabelReader):
     unpacking the file, because both sides are walked in steps of megabytes, and resampling needs no order.
     """
 
+    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
+        """One image a file, as MONAI's reader gives them; endings may be in any letter case.
+
+        nibabel looks for ``scan.nii.gz`` where a file is called ``scan.Nii.gz`` (5.3).
+        """
+        files = ensure_tuple(data)
+        if all(str(file).endswith(CASES) for file in files):
+            return super().read(data, **kwargs)
+        self.filenames = files  # as MONAI's reader notes them
+        images = [correct_nifti_header_if_necessary(_by_content(str(file))) for file in files]
+        return images if len(images) > 1 else images[0]
+
     def get_data(self, img: Any) -> tuple[Tensor, dict]:  # type: ignore[override]
         """Voxels (D, H, W), or (D, H, W, channels), float32, and the metadata that MONAI needs."""
         array, meta = super().get_data(img)
         return torch.from_numpy(np.array(array, np.float32)), meta  # MONAI orders arrays anew, but no tensors
+
+
+def _by_content(file: str) -> Any:
+    """A NIfTI image of version 1 or 2, whatever its file is called."""
+    with ImageOpener(file) as stream:
+        start = stream.read(nib.Nifti2Header.sizeof_hdr)
+    kind = nib.Nifti1Image if nib.Nifti1Header.may_contain_header(start) else nib.Nifti2Image
+    return kind.from_file_map(kind.make_file_map({"image": file}))
 
 
 class LoadVolumed(LoadImaged):
@@ -79,17 +112,33 @@ class LoadVolumed(LoadImaged):
     Other files than NIfTI go to MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32, of any strides,
     whose metadata hold the item's ``name``, where it has one: see ``named_by_case``.
 
+    Label maps whose values are within 1e-3 of whole numbers, as a slope in the header makes them, are rounded.
+
     Args:
         keys: of paths, or lists of paths, one a channel.
         allow_missing_keys: see ``LoadImaged``.
+        labels: those of ``keys`` that hold label maps, where ``keys`` has them.
+        weights: a weights file; a warning names each scan that looks like another modality than those that it was
+            trained on.
 
     Examples:
         >>> LoadVolumed("image")({"image": "patient01"})["image"].shape  # doctest: +SKIP
         torch.Size([1, 512, 512, 300])
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+    def __init__(
+        self,
+        keys: KeysCollection,
+        allow_missing_keys: bool = False,
+        labels: KeysCollection = LABELS,
+        weights: str | Path | None = None,
+    ) -> None:
+        with warnings.catch_warnings():  # MONAI offers to decode DICOM on a GPU, which is not used here
+            warnings.filterwarnings("ignore", message=".*nvImageCodec")
+            super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
+        self.labels = ensure_tuple(labels)
+        self.weights = weights
+        self.passport = None if weights is None else passport_of(Path(weights).expanduser())
         self.register(FileOrderReader())
         self.register(SeriesReader())
 
@@ -97,9 +146,31 @@ class LoadVolumed(LoadImaged):
         """``data`` with the volumes in place of their paths."""
         d = super().__call__(data, reader)
         for key in self.key_iterator(d):
+            if key in self.labels and isinstance(d[key], Tensor):
+                round_labels(d[key])
             if "name" in d and isinstance(d[key], MetaTensor):
                 d[key].meta[NAME] = str(d["name"])
+            if self.passport is not None and key not in self.labels:
+                low, high = _percentiles(d[key][0])
+                if text := other_modality(self.passport, low, high):
+                    file = d[key].meta.get("filename_or_obj")
+                    logger.warning(f"{file}: {text} ({self.weights}). The result may be nonsense.")
         return d
+
+
+def round_labels(labels: Tensor) -> None:
+    """Round label values in place where all are within ``WHOLE`` of whole numbers; other maps are left as they are."""
+    whole = labels.round()
+    if 0 < (labels - whole).abs().max() <= WHOLE:
+        labels.copy_(whole)
+
+
+def _percentiles(volume: Tensor) -> tuple[float, float]:
+    """Percentiles 0.5 and 99.5 of a volume (D, H, W), over a coarse grid of its voxels."""
+    step = max(1, int((volume.numel() / SAMPLE) ** (1 / 3)))
+    values = np.asarray(volume[::step, ::step, ::step], np.float32)
+    low, high = np.percentile(values, (LOW, HIGH))
+    return float(low), float(high)
 
 
 def named_by_case(meta: Mapping[str, Any] | None, saver: Transform) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import difflib
 import os
 from pathlib import Path
 
+PLACES = ("model.pt", "demo/model.pt", "models/model.pt")  # of a run, of one on synthetic items, of a bundle
+
 
 def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | None:
     """The weights file that a bundle's ``pretrained`` means.
@@ -11,7 +13,8 @@ def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | 
     Args:
         name_or_path: ``none`` in any case, or None: no weights. A bundle's name: ``models/model.pt`` of that bundle
             beside ``bundle_root``, else below the folder in the environment variable ``SSL3D_BUNDLES``. Anything else:
-            a path, relative to the working directory.
+            a path, relative to the working directory; of a folder, such as the output folder of a run, the
+            ``model.pt`` in it.
         bundle_root: folder of the bundle that asks.
 
     Returns:
@@ -30,7 +33,7 @@ def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | 
     candidates = (
         [folder / text / "models" / "model.pt" for folder in folders] if "/" not in text and os.sep not in text else []
     )
-    candidates.append(path)
+    candidates += [path / place for place in PLACES] if path.is_dir() else [path]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
@@ -38,7 +41,7 @@ def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | 
     files = {str(file) for ending in ("*.pt", "*.pth") for file in path.parent.glob(ending)}
     near = difflib.get_close_matches(text, sorted(bundles | files), n=3, cutoff=0.5)
     raise FileNotFoundError(
-        f"No weights for {text!r}. Looked for {', '.join(os.path.abspath(c) for c in candidates)}. "
+        f"No weights for {text!r}. Looked for {', '.join(map(os.path.abspath, candidates))}. "
         + (f"Similar names: {', '.join(near)}. " if near else "")
-        + "Give a bundle's name, a path, or the word none."
+        + "Give a bundle's name, a file, the output folder of a run, or the word none."
     )

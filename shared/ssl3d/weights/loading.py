@@ -1,23 +1,21 @@
 """Checked loading: weights enter a network when enough of them fit, and otherwise the network stays as it was."""
 
 import hashlib
-import io
 import logging
 import math
-import pickle
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from .files import tensors_in
 from .passport import PARTS, Passport, beside, passport_of
 
 logger = logging.getLogger(__name__)
 
-WRAPPERS = ("state_dict", "model", "student", "module")
+WRAPPERS = ("state_dict", "model", "student", "module", "_orig_mod", "net", "network", "backbone")
 SHOWN = 4
 
 
@@ -70,8 +68,9 @@ def load(
 ) -> LoadReport:
     """Copy the weights of a file into a network, all or nothing, and say what happened (also logged).
 
-    Names match with or without ``prefix``, in or out of a top-level dictionary ``state_dict``, ``model``, ``student``
-    or ``module``, and with or without these words before them (``module.student.backbone.``). An entry fills one of the
+    Names match with or without ``prefix``, and with or without the words of ``WRAPPERS`` before them, in any nesting
+    (``module._orig_mod.student.backbone.``). Of a file that holds more than a state dictionary, such as a training's
+    checkpoint, the state dictionary is taken; see :func:`ssl3d.weights.files.tensors_in`. An entry fills one of the
     same shape, cast to its dtype (files are float16, networks float32). Where the number of input channels alone
     differs, convolutions of the input are adapted: one channel is repeated and divided by the new number, many are
     summed into one, so that an image in copies, or its channels alike, gives the same response.
@@ -86,8 +85,8 @@ def load(
 
     Args:
         network: any module.
-        path: a file of tensors, written by ``save`` or any ``torch.save`` of a state dictionary. A JSON of the same
-            name beside it is its passport: it must be valid and name the file's sha256.
+        path: a file of tensors, written by ``save``, ``torch.save`` or ``safetensors``. A JSON of the same name beside
+            it is its passport: it must be valid and name the file's sha256.
         min_match: smallest share to accept, 0 .. 1. With ``part="network"``, 1.0 asks for every entry.
         part: None, ``"encoder"``, ``"backbone"`` or ``"network"``.
         prefix: where the backbone stands in the network, with its final dot.
@@ -165,28 +164,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Passport | None]:
                 f"{path} is not the file that its passport {beside(path).name} describes: sha256 {digest}, in the "
                 f"passport {passport.sha256 or 'none'}. Fetch or save the pair again; never edit the passport's sha256."
             )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols of other writers
-            tree = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its readers stumble over, KeyError and EOFError included
-        if isinstance(error, pickle.UnpicklingError) and "GLOBAL" in str(error):
-            raise ValueError(
-                f"{path} holds other objects than tensors, and unpickling them could run code. Save its state "
-                "dictionary alone and load that."
-            ) from None  # torch's own message advises to run the code
-        reason = str(error).split("\n")[0][:200]
-        raise ValueError(f"{path} cannot be read: damaged, or not a PyTorch file ({reason}).") from error
-    while isinstance(tree, Mapping):
-        inner = next((tree[word] for word in WRAPPERS if isinstance(tree.get(word), Mapping)), None)
-        if inner is None:
-            break
-        tree = inner
-    entries = tree.items() if isinstance(tree, Mapping) else ()
-    tensors = {name: tensor for name, tensor in entries if isinstance(name, str) and isinstance(tensor, Tensor)}
-    if not tensors:
-        raise ValueError(f"{path} holds no tensors by name: it is not a state dictionary.")
-    return tensors, passport
+    return tensors_in(content, path), passport
 
 
 def _entries_of(part: str, names: list[str], prefix: str) -> list[str]:
@@ -201,6 +179,8 @@ def _entries_of(part: str, names: list[str], prefix: str) -> list[str]:
 
 def _spellings(name: str, prefix: str) -> Iterator[str]:
     """What a file's entry may be called in the network, the most literal first."""
+    yield name
+    name = name.replace("_orig_mod.", "")  # compiled modules have it at any place
     while True:
         yield from (name, prefix + name, name.removeprefix(prefix))
         wrapper, _, rest = name.partition(".")

@@ -10,11 +10,12 @@ from typing import Any
 
 from ..data.content import replacing
 from ..data.readable_json import readable_json
+from ..data.texts import read_json
 
 PARTS = ("encoder", "backbone", "network")
 INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}
 TRAINED = ("encoder", "backbone")
-_OPTIONAL = ("sha256", "results", "trained")
+_OPTIONAL = ("sha256", "results", "trained", "label_names")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Passport:
         licence: licence of the weights, with the conditions that the data carry over.
         sha256: of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
         results: measured, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
+        label_names: names of the classes 1, 2 and so on of a segmentation; empty for other networks, and in passports
+            of earlier versions, whose weights have the classes of their bundle.
 
     Raises:
         ValueError: a value that is not as described; the message names the field and the value.
@@ -64,6 +67,7 @@ class Passport:
     sha256: str = ""
     results: list[dict[str, Any]] = field(default_factory=list)
     trained: str = "backbone"
+    label_names: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("method", "backbone", "network", "ssl3d_version", "licence"):
@@ -113,6 +117,13 @@ class Passport:
             "results",
             'a list of {"metric": text, "value": number, "command": text}',
         )
+        self._require(
+            _is_sequence(self.label_names)
+            and all(map(_is_text, self.label_names))
+            and len(set(self.label_names)) == len(self.label_names),
+            "label_names",
+            "a list of different names",
+        )
 
     def _require(self, valid: bool, name: str, wanted: str) -> None:
         if not valid:
@@ -156,11 +167,9 @@ def read(path: str | Path) -> Passport:
         ValueError: it is not JSON, lacks a field, has one too many, or one of a wrong kind; the message names the file.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = read_json(path)
     except ValueError as error:
-        raise ValueError(f"{path} is not a passport: it cannot be read as JSON ({error}).") from error
-    if not isinstance(entries, dict):
-        raise ValueError(f"{path} is not a passport: it holds {type(entries).__name__}, not an object of fields.")
+        raise ValueError(f"{path} is not a passport: {error}") from error
     known = [entry.name for entry in fields(Passport)]
     missing = [name for name in known if name not in entries and name not in _OPTIONAL]
     unknown = [name for name in entries if name not in known]
@@ -169,7 +178,7 @@ def read(path: str | Path) -> Passport:
         raise ValueError(f"{path} is not a passport: it {' and '.join(complaints)}; the fields are {', '.join(known)}.")
     try:
         return Passport(**entries)
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -190,7 +199,12 @@ def write(passport: Passport, path: str | Path) -> None:
         OSError: the folder does not exist or cannot be written to.
     """
     with replacing(Path(path)) as temporary:
-        temporary.write_text(readable_json(asdict(passport)), encoding="utf-8")
+        temporary.write_text(text_of(passport), encoding="utf-8")
+
+
+def text_of(passport: Passport) -> str:
+    """Return the content of a passport's file."""
+    return readable_json(asdict(passport))
 
 
 def differences(passport: Passport, preprocessing: Mapping[str, Any]) -> list[str]:

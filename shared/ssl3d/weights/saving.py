@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data.content import replacing
-from .passport import Passport, beside, write
+from .passport import Passport, beside, text_of
 
 
 def save(
@@ -19,7 +19,8 @@ def save(
 ) -> Passport:
     """Write the tensors of a network (floating point as float16, others as they are) and the passport beside them.
 
-    The passport takes its place before the weights do, each atomically. A crash in between leaves old or no weights
+    Both files are written whole beside their places first, so that a full disk leaves the former pair as it was. Then
+    the passport takes its place before the weights do, each atomically. A crash in between leaves old or no weights
     under the new passport, whose hash ``load`` then refuses; in the other order, new weights could stand without any
     passport and load unchecked. The former pair is copied to ``keep`` in the same manner before that.
 
@@ -50,9 +51,9 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     if keep is not None and path.is_file():
         _keep(path, Path(keep))
-    write(passport, beside(path))
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    with replacing(path) as weights, replacing(beside(path)) as text:  # the inner one takes its place first
+        weights.write_bytes(content)
+        text.write_text(text_of(passport), encoding="utf-8")
     return passport
 
 
@@ -72,9 +73,10 @@ def _keep(path: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     kept, known = folder / path.name, beside(path).is_file()
     if known:
-        with replacing(beside(kept)) as temporary:
-            shutil.copyfile(beside(path), temporary)
-    with replacing(kept) as temporary:
-        shutil.copyfile(path, temporary)
-    if not known:
+        with replacing(kept) as weights, replacing(beside(kept)) as text:
+            shutil.copyfile(path, weights)
+            shutil.copyfile(beside(path), text)
+    else:
+        with replacing(kept) as weights:
+            shutil.copyfile(path, weights)
         beside(kept).unlink(missing_ok=True)  # belongs to weights that are gone

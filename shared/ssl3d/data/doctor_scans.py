@@ -1,0 +1,59 @@
+"""Scans that can be read and still mislead a training: voxel sizes, scaled intensities, a CT without its intercept."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .checks import Fault
+from .doctor_facts import Case, ImageFacts
+from .doctor_summary import is_ct, suggested_scale
+from .fit import narrow_percentiles, size_fault
+
+COARSE = 10  # mm: no scanner has voxels of which the shortest side is longer
+SMALL = 10  # mm: no part of the body that is scanned is shorter along all axes
+INTERCEPT = 1024  # subtracted from the stored values of a CT
+
+
+def find_odd_scans(cases: Sequence[Case]) -> None:
+    """Warn of scans whose voxel sizes or intensities are unlikely to be right, by name."""
+    for case in cases:
+        for image in case.images:
+            for problem, remedy in filter(None, (_voxel_size(image), _intensities(image, is_ct(case)))):
+                case.faults.append(Fault(image.file, problem, remedy, fatal=False))
+
+
+def find_misfits(cases: Sequence[Case], images: Mapping[str, Any]) -> None:
+    """Add a fault to scans that a run with the suggested pixdim and roi_size would refuse for their size.
+
+    Args:
+        cases: all cases of a data set.
+        images: ``images`` of its summary; empty where nothing can be read.
+    """
+    if images:
+        scale = suggested_scale(images)
+        preprocessing = {"orientation": "RAS", "spacing": scale["pixdim"], "roi_size": scale["roi_size"]}
+        for case in cases:
+            found = (size_fault(image.file, image.scan, preprocessing) for image in case.images)
+            case.faults += filter(None, found)
+
+
+def _voxel_size(image: ImageFacts) -> tuple[str, str] | None:
+    extent = [size * mm for size, mm in zip(image.size, image.spacing, strict=True)]
+    if min(image.spacing) <= COARSE and max(extent) >= SMALL:
+        return None
+    sizes, sides = (" x ".join(f"{value:.4g}" for value in values) for values in (image.spacing, extent))
+    problem = f"voxels of {sizes} mm, a volume of {sides} mm: micrometres or metres written as millimetres?"
+    return problem, "Write the true voxel size in mm into the header, or give --pixdim in the same unit"
+
+
+def _intensities(image: ImageFacts, hounsfield: bool) -> tuple[str, str] | None:
+    if hounsfield:
+        return None
+    low, high = image.extremes
+    if (low >= -1 and high <= 1) or (low, high) == (0, 255):
+        problem = "intensities were rescaled (to 0..1, -1..1 or 0..255): no Hounsfield units"
+        return problem, "Use the original scan where a bundle scales by a window in HU; fine for scaling by percentiles"
+    shifted = [value - INTERCEPT for value in image.percentiles]
+    if low >= 0 and shifted[0] < -900 and -200 < shifted[2] < 200 and shifted[-1] < 3072 and high <= 4 * INTERCEPT:
+        problem = "no HU? Intensities like a CT without its intercept (-1024)"
+        return problem, "Subtract 1024 if it is a CT, since bundles scale CT by a window in HU; fine for MR"
+    return narrow_percentiles(image.scan)

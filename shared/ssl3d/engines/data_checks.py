@@ -1,0 +1,77 @@
+"""Check the data of a run against its preprocessing before training: size after resampling, and intensities."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.transforms import Compose
+
+from ..data import Datalist, PairList
+from ..data.fit import fit
+from ..weights.facts import preprocessing
+
+REFERENCE = re.compile(r"@([\w#:]+)")
+
+
+def check_data(parser: ConfigParser, engine: str) -> None:
+    """Check the items of each data set that an engine needs, before the data sets and the engine are built.
+
+    Scans that would be far too large after resampling, or far too small to train on, are refused by name, or left out
+    of a ``Datalist`` or ``PairList`` with ``skip_bad``. Scans whose intensities do not suit the scaling are warned of
+    by name.
+
+    Args:
+        parser: config of the running workflow.
+        engine: id of the engine, such as ``train#trainer``.
+
+    Raises:
+        DataError: scans that the run cannot use.
+    """
+    for id in datasets(parser, engine):
+        transform, data = (parser.get_parsed_content(f"{id}#{key}") for key in ("transform", "data"))
+        if not isinstance(transform, Compose) or not all(isinstance(item, Mapping) for item in data):
+            continue
+        facts = preprocessing(transform)
+        if "roi_size" in parser:
+            facts["roi_size"] = parser.get_parsed_content("roi_size")
+        ours = isinstance(data, (Datalist, PairList))
+        good, faults = fit(
+            data,
+            facts,
+            training=engine.startswith("train"),
+            skip_bad=ours and data.skip_bad,
+            cache_dir=data.cache_dir if ours else None,
+        )
+        if ours and faults:
+            data[:] = good
+            data.skipped = [*data.skipped, *faults]
+            if isinstance(data, Datalist):  # that of a ``PairList`` counts volumes
+                data.corpus = [{**entry, "count": len(data)} for entry in data.corpus]
+
+
+def datasets(parser: ConfigParser, id: str) -> list[str]:
+    """Ids of the data sets, entries with ``data`` and ``transform``, that an entry of a config leads to."""
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    waiting = [id]
+    while waiting:
+        id = waiting.pop().replace("::", "#")
+        if id in seen or id not in parser:
+            continue
+        seen.add(id)
+        config = parser.get(id)
+        for path, entry in _entries(config, id):
+            if isinstance(entry, dict) and {"_target_", "data", "transform"} <= entry.keys():
+                found[path] = None
+        waiting += REFERENCE.findall(json.dumps(config, default=str))
+    return list(found)
+
+
+def _entries(config: Any, id: str) -> Iterator[tuple[str, Any]]:
+    """Each entry below ``config``, itself included, with its id."""
+    yield id, config
+    children = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
+    for key, value in children:
+        yield from _entries(value, f"{id}#{key}")

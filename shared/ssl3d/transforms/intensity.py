@@ -1,0 +1,73 @@
+"""Scaling by percentiles that also works where nearly all voxels have one value."""
+
+from typing import Any
+
+import numpy as np
+from monai.config import DtypeLike, KeysCollection, NdarrayOrTensor
+from monai.transforms import ScaleIntensityRange, ScaleIntensityRangePercentiles, ScaleIntensityRangePercentilesd
+from monai.transforms.utils_pytorch_numpy_unification import percentile
+from monai.utils import convert_to_tensor
+
+EQUAL = 1e-6  # of the range of all values: percentiles closer than this differ by rounding errors at most
+
+
+class ScalePercentiles(ScaleIntensityRangePercentiles):
+    """MONAI's ``ScaleIntensityRangePercentiles``, also for volumes of which nearly all voxels have one value.
+
+    MONAI subtracts the lower percentile and neither scales nor clips where both percentiles are equal (1.6.1): a masked
+    crop keeps its thousands. Here the percentiles are then those of the voxels that differ from that value, and
+    minimum and maximum where these are equal as well. Wherever the percentiles differ, results are MONAI's, bit for
+    bit. Arguments are those of MONAI's class.
+    """
+
+    def _normalize(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
+        low, high = self._range(img)
+        b_min, b_max = self.b_min, self.b_max
+        if self.relative:
+            if b_min is None or b_max is None:
+                raise ValueError("relative=True needs b_min and b_max.")
+            width = b_max - b_min
+            b_min, b_max = width * (self.lower / 100.0) + b_min, width * (self.upper / 100.0) + b_min
+        if low == high:  # constant: a value that MONAI keeps without a division
+            scaled = img - low + (b_min or 0.0)
+        else:
+            scaled = ScaleIntensityRange(low, high, b_min, b_max, self.clip, self.dtype)(img)
+        return convert_to_tensor(scaled, track_meta=False)
+
+    def _range(self, img: Any) -> tuple[Any, Any]:
+        """The values that become ``b_min`` and ``b_max``."""
+        low, high = percentile(img, self.lower), percentile(img, self.upper)
+        least, most = img.min(), img.max()
+        tolerance = EQUAL * (most - least)
+        if not high - low <= tolerance:  # NaN stays MONAI's matter
+            return low, high
+        rest = img[(img < low - tolerance) | (img > high + tolerance)]
+        if len(rest) > 0:
+            low, high = percentile(rest, self.lower), percentile(rest, self.upper)
+            if high - low > tolerance:
+                return low, high
+        return least, most
+
+
+class ScalePercentilesd(ScaleIntensityRangePercentilesd):
+    """MONAI's ``ScaleIntensityRangePercentilesd`` with the scaling of :class:`ScalePercentiles`.
+
+    Examples:
+        >>> ScalePercentilesd("image", lower=1, upper=99, b_min=0, b_max=1, clip=True)  # doctest: +SKIP
+    """
+
+    def __init__(  # written out: the check of overrides knows arguments by the signature
+        self,
+        keys: KeysCollection,
+        lower: float,
+        upper: float,
+        b_min: float | None,
+        b_max: float | None,
+        clip: bool = False,
+        relative: bool = False,
+        channel_wise: bool = False,
+        dtype: DtypeLike = np.float32,
+        allow_missing_keys: bool = False,
+    ) -> None:
+        super().__init__(keys, lower, upper, b_min, b_max, clip, relative, channel_wise, dtype, allow_missing_keys)
+        self.scaler = ScalePercentiles(lower, upper, b_min, b_max, clip, relative, channel_wise, dtype)

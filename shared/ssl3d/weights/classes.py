@@ -1,0 +1,138 @@
+"""The classes of a segmentation: names and number, chosen once at training, then read from the weights' passport."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.label_names import as_names, data_set_names, same_names
+from ..data.organs import label_map
+from .passport import passport_of
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 20  # names in a message
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a segmentation, and how the label ids of a data set become them.
+
+    Attributes:
+        classes: names of all classes of the network, without the background.
+        given: label ids of the data set, ascending.
+        ours: class of each id, 0 for an id that is none of the network's classes.
+        annotated: classes that the data set has, background first: what can be scored on it.
+    """
+
+    classes: list[str]
+    given: list[int]
+    ours: list[int]
+    annotated: list[int]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the annotated classes, without the background."""
+        return [self.classes[index - 1] for index in self.annotated[1:]]
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels of the network: its classes and the background."""
+        return len(self.classes) + 1
+
+
+def training_classes(
+    bundle_names: str | Sequence[str],
+    label_names: Any = None,
+    dataset_dir: str | Path | None = None,
+    datalist: str | Path | None = None,
+    map: str | Mapping[int | str, int] | None = None,
+) -> Classes:
+    """Choose the classes that a network is trained for; the log says which, and where they come from.
+
+    The first of these that is given decides:
+
+    1. ``label_names``;
+    2. ``map``, the label map of a public data set, which leads to the classes of the bundle;
+    3. the names in the data set's JSON file, where they are other classes than the bundle's;
+    4. the classes of the bundle.
+
+    Args:
+        bundle_names: the bundle's own classes, as ``label_names``.
+        label_names: names such as ``"head,body,tail"`` or a list of them; None: see above.
+        dataset_dir, datalist: the data set; see :func:`ssl3d.data.data_set_names`.
+        map: how the ids of the data set become classes; see :func:`ssl3d.data.label_map`. None: they are the numbers
+            of the classes.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no such file of a label map.
+        ValueError: names or a label map that cannot be used.
+    """
+    names, source = as_names(bundle_names), "the bundle's"
+    if label_names is not None:
+        names, source = as_names(label_names), "label_names"
+    elif map is None:
+        found = data_set_names(dataset_dir, datalist)
+        if found and not same_names(found, names):
+            names, source = found, f"named by the data set, instead of the bundle's {len(names)}"
+    logger.info(f"Classes: {_listed(names)} ({source}).")
+    return _classes(names, map)
+
+
+def trained_classes(
+    bundle_names: str | Sequence[str],
+    weights: str | Path | None = None,
+    label_names: Any = None,
+    dataset_dir: str | Path | None = None,
+    datalist: str | Path | None = None,
+    map: str | Mapping[int | str, int] | None = None,
+) -> Classes:
+    """Return the classes that a weights file was trained for, as its passport names them.
+
+    Weights without a passport, or with a passport of an earlier version that names no classes, have those of
+    ``label_names``, else those of the bundle. A warning tells where the data set names other classes, since an
+    evaluation compares classes by number.
+
+    Args:
+        bundle_names: the bundle's own classes, as ``label_names``.
+        weights: the file; where there is none, the network is built for the bundle's classes.
+        label_names: other names for the same classes, or the classes of weights whose passport does not name them.
+        dataset_dir, datalist, map: see :func:`training_classes`.
+
+    Raises:
+        ValueError: ``label_names`` has more or fewer names than the weights have classes; also see
+            :func:`training_classes`.
+    """
+    passport = None if weights is None else passport_of(Path(weights).expanduser())
+    trained = list(passport.label_names) if passport is not None else []
+    names = trained or as_names(bundle_names)
+    if label_names is not None:
+        names = as_names(label_names)
+        if trained and len(names) != len(trained):
+            raise ValueError(
+                f"label_names has {len(names)} names ({_listed(names)}), but {weights} was trained for {len(trained)} "
+                f"classes ({_listed(trained)}). Leave label_names out: the weights' passport has the names."
+            )
+        if trained and not same_names(names, trained):
+            logger.warning(f"{weights} was trained for {_listed(trained)}; label_names calls them {_listed(names)}.")
+    found = [] if map is not None else data_set_names(dataset_dir, datalist)
+    if found and not same_names(found, names):
+        logger.warning(
+            f"The data set names {_listed(found)}, the weights {weights} were trained for {_listed(names)}. Classes "
+            "are compared by number."
+        )
+    logger.info(f"Classes: {_listed(names)}.")
+    return _classes(names, map)
+
+
+def _classes(names: list[str], map: str | Mapping[int | str, int] | None) -> Classes:
+    if map is None:
+        ids = list(range(len(names) + 1))
+        return Classes(names, ids, ids, ids)
+    return Classes(names, *label_map(map, names))
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(f"{number} {name}" for number, name in enumerate(names[:SHOWN], start=1))
+    return text + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
