@@ -16,7 +16,9 @@ def shrink(file: Path) -> tuple[int, int]:
     with Image.open(file) as image:
         if image.mode == "P":
             return before, before
-        small = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
+        whole = image.convert("RGB")
+        palette = whole.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4)
+        small = whole.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)  # no bands in smooth areas
     temporary = file.with_name(f".{file.name}")
     small.save(temporary, format="PNG", optimize=True)
     if temporary.stat().st_size < before:
