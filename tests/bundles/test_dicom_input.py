@@ -65,7 +65,7 @@ class ReadsTheImage(torch.nn.Module):
 def test_training_evaluation_and_inference(bundle, studies):
     settings = {**TINY, "dataset_dir": str(studies), "series": SERIES, "cases#split": "positional", "pixdim": [1, 1, 1]}
     workflow(TRAIN, "train", **settings).run()
-    assert passport.read(bundle / "models" / "model.json").corpus[0]["count"] == 5
+    assert passport.read(bundle / "output" / "model.json").corpus[0]["count"] == 5
     workflow(EVALUATE, "train", **settings).run()
     with (bundle / "output" / "test" / "val_mean_dice_raw.csv").open(newline="") as file:
         assert [row[0] for row in csv.reader(file)][1:] == ["p3", "p7"]

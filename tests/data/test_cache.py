@@ -26,7 +26,7 @@ from monai.transforms import (
     SpatialPadd,
 )
 
-from ssl3d.data import PreparedDataset, cache_dir, content_key
+from ssl3d.data import PreparedDataset, cache_dir, content_key, validate
 from ssl3d.data import cache as cache_module
 from ssl3d.data.describe import describe
 from ssl3d.transforms import SafeSpacingd
@@ -237,6 +237,25 @@ def test_what_is_written_to_a_full_disk_raises_an_oserror():
     content = cache_module._saved({"image": torch.zeros(1 << 18)})
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as stream:
         stream.write(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"[" * 100_000, b"\xff\xfe", b"3", b'{"a": 1}', b"[[1, 2]]", b"[null]"])
+def test_damaged_notes_are_as_good_as_none(items, content):
+    """What validation and content keys keep may be damaged in any way."""
+    good, _ = validate(items)
+    for folder in ("validated", "content", "scans"):
+        for file in (cache_dir() / folder).rglob("*.json"):
+            file.write_bytes(content)
+    assert validate(items)[0] == good
+    assert PreparedDataset(items, deterministic())[0]["image"].shape == (1, 6, 7, 8)
+
+
+def test_notes_that_cannot_be_kept_are_no_error(items, tmp_path):
+    for folder in ("validated", "content", "scans"):
+        (tmp_path / "cache" / folder).parent.mkdir(exist_ok=True)
+        (tmp_path / "cache" / folder).write_text("in the place of the folder")
+    assert validate(items, cache_dir=tmp_path / "cache")[0] == items
+    assert PreparedDataset(items, deterministic(), tmp_path / "cache")[0]["image"].shape == (1, 6, 7, 8)
 
 
 def test_what_torch_and_numpy_say_of_damage_is_not_passed_on(items, tmp_path, caplog):

@@ -65,12 +65,19 @@ def test_a_damaged_file_is_made_again(tmp_path, caplog):
     one = volume(texture())
     found = EmbeddingMatcher(network(), cache_dir=tmp_path)(one, one, random_state())
     (file,) = (tmp_path / "embeddings").rglob("*.npz")
-    for content in (b"", b"PK not a zip", file.read_bytes()[:500]):
+    others = {}
+    for name, arrays in (("pickle", {"fine": np.array([{}]), "coarse": np.zeros(1)}), ("flat", {"fine": np.zeros(1)})):
+        np.savez(tmp_path / f"{name}.npz", **{"coarse": np.zeros(1)} | arrays)
+        others[name] = (tmp_path / f"{name}.npz").read_bytes()
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    others["array"] = (tmp_path / "array.npy").read_bytes()
+    for content in (b"", b"PK not a zip", file.read_bytes()[:500], *others.values()):
         file.write_bytes(content)
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             assert EmbeddingMatcher(network(), cache_dir=tmp_path)(one, one, random_state()) == found
         assert file.name in caplog.text
+        assert "allow_pickle" not in caplog.text
 
 
 def test_weights_are_known_by_their_content():
