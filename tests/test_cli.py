@@ -1,12 +1,17 @@
 """The command line: help with an example, and one line for an error of the user's."""
 
+import importlib
 import json
+import subprocess
 import sys
 
 import pytest
 
 from ssl3d import cli
 from ssl3d.engines import flag
+from ssl3d.version import __version__
+
+BENCH, STUDY = (importlib.import_module(f"ssl3d.commands.{name}") for name in ("bench", "study"))
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
@@ -18,6 +23,45 @@ def test_help_shows_an_example(command, monkeypatch, capsys):
     assert end.value.code == 0
     shown = "".join(capsys.readouterr())
     assert f"Example: ssl3d {command} " in " ".join(shown.split())
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_the_overview_has_each_command_and_its_file(command, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ssl3d"])
+    cli.main()
+    assert f"  {command} " in capsys.readouterr().out
+    assert hasattr(importlib.import_module(f"ssl3d.commands.{command}"), command)
+
+
+def test_the_version_needs_no_heavy_library():
+    script = (
+        "import sys; sys.argv = ['ssl3d', '--version']; from ssl3d.cli import main; main(); "
+        "print([name for name in ('torch', 'monai', 'numpy', 'nibabel') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == f"ssl3d {__version__}\n[]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["doctr", "x"], "unknown command 'doctr'. Did you mean doctor?"),
+        (["doctor", "x", "--againt", "y"], "unknown flag --againt. Did you mean --against?"),
+        (["doctor", "x", "--againt=y"], "unknown flag --againt. Did you mean --against?"),
+        (["synthesize", "brain_mri", "out", "--q", "1"], "unknown flag --q. The flags are --kind, --output_dir"),
+        (["zoo", "get", "x", "--frm", "y"], "unknown flag --frm. Did you mean --from?"),
+        (["zoo", "fetch", "x"], "zoo needs one of index, serve, get"),
+        (["pack", "gvsl_pretraining", "--output-dirr", "x"], "unknown flag --output_dirr. Did you mean --output_dir?"),
+    ],
+)
+def test_what_is_misspelt_is_refused_before_anything_runs(words, message, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["ssl3d", *words])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_is_one_line(monkeypatch, capsys, tmp_path):
@@ -41,13 +85,37 @@ def test_an_error_is_one_line(monkeypatch, capsys, tmp_path):
 def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
     found = {}
     (tmp_path / "table.md").write_text("| table |")
-    monkeypatch.setattr(cli, "run_study", lambda *_, **options: found.update(options) or tmp_path / "table.md")
+    monkeypatch.setattr(
+        importlib.import_module("ssl3d.commands.study"),
+        "run_study",
+        lambda *_, **options: found.update(options) or tmp_path / "table.md",
+    )
     monkeypatch.setattr(sys, "argv", ["ssl3d", "study", "bundle", "data", "out", *arguments])
     cli.main()
     assert found["labels"] == labels
     assert found["seeds"] == seeds
     assert found["pretrained"] == ["none"]
-    assert found["overrides"] == []
+    assert found["settings"] == {}
+    assert found["folds"] is None
+
+
+def test_further_flags_of_the_study_go_to_the_runs_as_they_were_written(monkeypatch, tmp_path):
+    found = {}
+    (tmp_path / "table.md").write_text("| table |")
+    monkeypatch.setattr(
+        importlib.import_module("ssl3d.commands.study"),
+        "run_study",
+        lambda *_, **options: found.update(options) or tmp_path / "table.md",
+    )
+    flags = {
+        "epochs": "10", "label_names": "head,body,tail", "roi_size": "[32, 48, 32]", "network_def#out_channels": "4",
+        "learning_rate": "0.001", "amp": "true", "pixdim": "1.5",
+    }  # fmt: skip
+    words = [word for key, value in flags.items() for word in (f"--{key}", value)]
+    monkeypatch.setattr(sys, "argv", ["ssl3d", "study", "bundle", "data", "out", "--folds", "5", *words])
+    cli.main()
+    assert found["settings"] == flags
+    assert found["folds"] == 5
 
 
 @pytest.mark.parametrize(
@@ -60,7 +128,9 @@ def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
 )
 def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
     found = []
-    monkeypatch.setattr(cli, "run_bench", lambda *given: found.extend(given) or "| table |")
+    monkeypatch.setattr(
+        importlib.import_module("ssl3d.commands.bench"), "run_bench", lambda *given: found.extend(given) or "| table |"
+    )
     monkeypatch.setattr(sys, "argv", ["ssl3d", "bench", "bundle", *arguments])
     cli.main()
     assert found[:3] == ["bundle", size, None]
@@ -71,7 +141,11 @@ def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
 
 def test_the_bench_of_inference(monkeypatch, capsys):
     found = []
-    monkeypatch.setattr(cli, "run_bench_inference", lambda *given: found.extend(given) or "| table |")
+    monkeypatch.setattr(
+        importlib.import_module("ssl3d.commands.bench"),
+        "run_bench_inference",
+        lambda *given: found.extend(given) or "| table |",
+    )
     arguments = ["--inference", "true", "--size", "512,512,300", "--spacing", "0.8,0.8,1"]
     monkeypatch.setattr(sys, "argv", ["ssl3d", "bench", "bundle", *arguments])
     cli.main()

@@ -19,6 +19,7 @@ ORDER = [
     {"engines"},
     {"evaluation"},
     {"release"},
+    {"commands"},
     {"cli"},
 ]
 RANK = {layer: rank for rank, layers in enumerate(ORDER) for layer in layers}

@@ -227,7 +227,7 @@ def main() -> int:
     for name in ("studies", "truth", "output"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--train", required=True, help="the model to train")
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=5, help="epochs of each training (default: 5)")
     arguments = parser.parse_args()
     session = Session(arguments.url, arguments.studies, arguments.truth, arguments.output)
     report = visit(session, arguments.train, arguments.epochs)

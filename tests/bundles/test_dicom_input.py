@@ -63,7 +63,7 @@ class ReadsTheImage(torch.nn.Module):
 
 @SEGMENTATION
 def test_training_evaluation_and_inference(bundle, studies):
-    settings = {**TINY, "dataset_dir": str(studies), "series": SERIES, "cases#split": "positional"}
+    settings = {**TINY, "dataset_dir": str(studies), "series": SERIES, "cases#split": "positional", "pixdim": [1, 1, 1]}
     workflow(TRAIN, "train", **settings).run()
     assert passport.read(bundle / "models" / "model.json").corpus[0]["count"] == 5
     workflow(EVALUATE, "train", **settings).run()

@@ -167,8 +167,8 @@ def test_a_bundle_refuses_a_mixed_folder_or_trains_on_its_good_cases(tmp_path, m
     good = [name for name in good if name not in small]
     flow = workflow(TRAIN, "train", **settings, skip_bad="true")
     flow.run()
-    assert json.loads((root / "models" / "model.json").read_text())["corpus"][0]["count"] == len(good)
     dataset = flow.parser.get_parsed_content("train#dataset")
+    assert dataset.data.corpus[0]["count"] == len(good)
     assert {item["name"] for item in dataset.data} == set(good)
     for item in dataset:
         assert item["image"].shape == item["label"].shape == (1, *TINY["roi_size"])

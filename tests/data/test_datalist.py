@@ -254,3 +254,16 @@ def test_all_cases_and_the_corpus_for_a_passport(make_dataset):
     assert everything.corpus == [{"name": "Task", "count": 9, "licence": "CC0-1.0"}]
     decathlon(folder)
     assert Datalist(folder, "training", num_labelled=2).corpus == [{"name": "Task", "count": 2, "licence": "unknown"}]
+
+
+def test_a_class_that_no_training_label_holds_is_named(make_dataset, caplog):
+    folder = make_dataset(8)
+    decathlon(folder, labels={"0": "background", "1": "head", "2": "tail"})
+    for _ in range(2):  # the second time from what the first has kept
+        caplog.clear()
+        Datalist(folder, "training", label_ids=range(3))
+        assert "no training label holds class 2 (tail)" in caplog.text
+    for section, ids in (("training", range(2)), ("validation", range(3)), ("training", None)):
+        caplog.clear()
+        Datalist(folder, section, label_ids=ids)
+        assert "holds class" not in caplog.text

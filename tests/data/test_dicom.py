@@ -268,3 +268,48 @@ def test_links_hidden_files_and_foreign_ones(tmp_path):
     (tmp_path / "case" / "scan").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "up").symlink_to(tmp_path / "case")  # a loop
     assert read_series(tmp_path / "case").grid.shape == HU.shape
+
+
+@pytest.mark.parametrize("kind", ["implicit", "explicit", "with file information"])
+@pytest.mark.parametrize("name", ["IM{}", "{}.dcm"])
+def test_files_without_their_preamble_are_read(tmp_path, kind, name):
+    names = [name.format(number) for number in range(7)]
+    write_series(tmp_path / "whole", names=names)
+    expected = read_series(tmp_path / "whole")
+    for file in (tmp_path / "whole").iterdir():
+        target = tmp_path / "bare" / file.name
+        target.parent.mkdir(exist_ok=True)
+        if kind == "with file information":
+            target.write_bytes(file.read_bytes()[132:])
+            continue
+        bare = pydicom.Dataset(pydicom.dcmread(file))
+        pydicom.dcmwrite(target, bare, implicit_vr=kind == "implicit", little_endian=True, enforce_file_format=False)
+        assert target.read_bytes()[128:132] != b"DICM"
+    found = read_series(tmp_path / "bare")
+    np.testing.assert_array_equal(found.array, expected.array)
+    np.testing.assert_array_equal(found.grid.affine, expected.grid.affine)
+
+
+def test_compressed_files_without_their_preamble_say_what_to_do(tmp_path):
+    def compress(data, number):
+        data.compress(RLELossless)
+
+    write_series(tmp_path / "whole", change=compress)
+    for file in (tmp_path / "whole").iterdir():
+        data = pydicom.Dataset(pydicom.dcmread(file))
+        (tmp_path / "bare").mkdir(exist_ok=True)
+        pydicom.dcmwrite(
+            tmp_path / "bare" / file.name, data, implicit_vr=False, little_endian=True, enforce_file_format=False
+        )
+    with pytest.raises(BadFileError, match=r"cannot be decoded") as refused:
+        read_series(tmp_path / "bare")
+    assert "dcmconv" in refused.value.remedy
+
+
+def test_other_files_are_not_taken_for_dicom_without_preamble(tmp_path):
+    random = np.random.default_rng(0)
+    for number in range(200):
+        (tmp_path / f"{number}").write_bytes(b"\x08\x00" + random.bytes(300))
+    for number, start in enumerate((b"\x08\x00\x05\x00CS", b"\x02\x00\x00\x00UL\x04\x00", b"\x08\x00\x08\x00")):
+        (tmp_path / f"near_{number}").write_bytes(start + random.bytes(300))
+    assert read_headers(tmp_path) == []

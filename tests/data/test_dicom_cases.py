@@ -13,7 +13,7 @@ import torch
 from dicom_files import AXIAL, volume, write_object, write_series
 from monai.transforms import Compose, Invertd, LoadImaged, Orientationd, SaveImaged
 
-from ssl3d.data import DataError, Datalist, PairList, PreparedDataset, content_key
+from ssl3d.data import DataError, Datalist, PairList, PreparedDataset, content_key, folders
 from ssl3d.data.cache import item_key
 from ssl3d.data.dicom_cases import list_studies, series_folder
 from ssl3d.data.dicom_headers import read_headers
@@ -144,8 +144,22 @@ def test_cases_are_named_after_their_folders(tmp_path, places, names):
     for number, place in enumerate(places):
         write_series(folder / place, StudyInstanceUID=f"1.2.{number}")
         write_series(folder / place / "more", StudyInstanceUID=f"1.2.{number}", names="abcdefg")
-    assert [name for name, _ in list_studies(folder)] == names
-    assert all(case.is_dir() for _, case in list_studies(folder))
+    assert [study.name for study in list_studies(folder)] == names
+    assert all(study.folder.is_dir() for study in list_studies(folder))
+
+
+def test_studies_of_one_patient_stay_together(tmp_path):
+    for number in range(8):
+        ids = {"StudyInstanceUID": f"1.2.{number}", "PatientID": f"person {number // 2}"}
+        write_series(tmp_path / "set" / f"scan{number}x", **ids)
+        write_series(tmp_path / "anonymous" / f"scan{number}x", **ids | {"PatientID": "anonymous"})
+    training = Datalist(tmp_path / "set", "training", labels="ignored")
+    assert training.sections["validation"] == ["scan4x", "scan5x"]
+    assert training.sections["test"] == ["scan6x", "scan7x"]
+    assert len({study.patient for study in list_studies(tmp_path / "set")}) == 4
+    assert not any("person" in text.read_text() for text in folders.cache_dir().rglob("*.json")), "an ID is not kept"
+    apart = Datalist(tmp_path / "anonymous", "training", labels="ignored")
+    assert apart.sections["validation"] == ["scan2x"]
 
 
 def test_studies_that_folders_do_not_tell_apart(tmp_path):
@@ -166,7 +180,7 @@ def test_labels_in_dicom_are_named_as_such(tmp_path, caplog):
     with pytest.raises(FileNotFoundError, match=r"(?s)RT Structure Set.*Segmentation Storage.*Convert it to a NIfTI"):
         Datalist(tmp_path, "all", labels="ignored")
     write_series(tmp_path / "p1" / "ct", StudyInstanceUID="1.2.4")
-    assert [name for name, _ in list_studies(tmp_path)] == ["p1"]
+    assert [study.name for study in list_studies(tmp_path)] == ["p1"]
     assert "Left out" in caplog.text
     with pytest.raises(FileNotFoundError, match=r"no \.nii, \.nii\.gz or DICOM images"):
         (tmp_path / "empty").mkdir()

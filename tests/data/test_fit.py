@@ -72,6 +72,12 @@ def test_a_scan_that_no_pixdim_makes_large_enough_is_told_from_the_others():
     assert "--roi_size" in fault.remedy
 
 
+def test_a_small_scan_is_only_warned_of_where_nothing_is_trained():
+    small, large = scan(spacing=(0.05, 0.05, 0.05)), scan(spacing=(90, 90, 90))
+    assert not size_fault("a.nii.gz", small, RUN, training=False).fatal
+    assert size_fault("a.nii.gz", large, RUN, training=False).fatal
+
+
 def test_large_scans_are_refused_for_growing_before_they_are_for_being_large():
     side = round((1.5 * LARGE / 4) ** (1 / 3))
     assert size_fault("a.nii.gz", scan((side, side, side)), RUN) is None

@@ -73,10 +73,10 @@ def test_points_are_drawn_where_they_were_found_and_where_they_are(drawn, tmp_pa
     truth = {"a": world((1, 2, 3)).tolist(), "b": world((9, 5, 15)).tolist(), "c": (999, 0, 0)}  # c outside
     write_points(tmp_path / "truth.csv", truth)
     panels, names, figure = drawn(scan("one", (1.0, 2.0, -1.0), landmarks=str(tmp_path / "truth.csv")))
-    expected = np.array([POINTS_OF[name] for name in names])[:, [0, 2]]
+    expected = np.array([SIZE[0] - 1, SIZE[2] - 1]) - np.array([POINTS_OF[name] for name in names])[:, [0, 2]]
     np.testing.assert_allclose(panels[0].true, expected, atol=1e-9)
     assert np.isnan(panels[0].found).all()
-    moved = expected + np.array([1, -1])
+    moved = expected - np.array([1, -1])  # columns and rows run against right and up
     np.testing.assert_allclose(panels[1].found, moved, atol=1e-9)
     known = [name != "c" for name in names]
     np.testing.assert_allclose(panels[1].true[known], expected[known], atol=1e-9)
@@ -84,7 +84,7 @@ def test_points_are_drawn_where_they_were_found_and_where_they_are(drawn, tmp_pa
     error = np.linalg.norm([2.0, 6.0, -4.0])
     assert panels[1].title == f"one\nmedian error {error:.1f} mm (2 points)"
     axes = panels_of(figure)[1]
-    assert axes.xaxis_inverted() and not axes.yaxis_inverted(), "the patient's right is on the left"
+    assert not axes.xaxis_inverted() and axes.yaxis_inverted(), "row 0 is at the top"
     for marker, places in (("o", moved), ("x", panels[1].true)):
         marks = [line.get_xydata()[0] for line in axes.lines if line.get_marker() == marker]
         np.testing.assert_allclose(marks, places, atol=1e-9)
@@ -95,7 +95,7 @@ def test_a_pixel_has_its_size_in_mm(drawn):
     for axes in panels_of(figure):
         box = axes.get_window_extent()
         assert box.height / box.width == pytest.approx(20 * 4 / (12 * 2), rel=0.01)
-        np.testing.assert_allclose(axes.images[0].get_array(), image()[0].mean(dim=1).numpy().T, rtol=1e-5)
+        np.testing.assert_allclose(axes.images[0].get_array(), image()[0].mean(dim=1).numpy().T[::-1, ::-1], rtol=1e-5)
 
 
 def test_points_below_the_score_are_left_out_and_scans_without_any(drawn):
@@ -127,11 +127,11 @@ def test_of_many_points_those_that_lie_apart_in_the_view(tmp_path):
 def test_bad_input_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"min_score .* got 2"):
         MatchPictures(tmp_path, template(), min_score=2)
-    panel = Panel("one", np.zeros((4, 5)), (1, 1), np.zeros((2, 2)), np.zeros((2, 2)))
+    panel = Panel("one", np.zeros((4, 5)), [1, 1, 1], np.zeros((2, 2)), np.zeros((2, 2)))
     with pytest.raises(ValueError, match="got 0 and 2"):
         draw(tmp_path / FILE, [], ["a", "b"], False)
-    with pytest.raises(ValueError, match="got 1 and 15"):
-        draw(tmp_path / FILE, [panel], ["a"] * 15, False)
+    with pytest.raises(ValueError, match="got 1 and 99"):
+        draw(tmp_path / FILE, [panel], ["a"] * 99, False)
     for wrong in (panel._replace(image=np.zeros((1, 4, 5))), panel._replace(found=np.zeros((3, 2)))):
         with pytest.raises(ValueError, match=r"'one': .*\(2, 2\)"):
             draw(tmp_path / FILE, [wrong], ["a", "b"], False)

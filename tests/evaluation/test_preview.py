@@ -51,11 +51,12 @@ def test_the_median_case_is_drawn_and_synthetic_data_are_named(tmp_path, draws, 
         evaluator.fire_event(Events.ITERATION_COMPLETED)
     trainer.fire_event(Events.EPOCH_COMPLETED)
     assert len(draws) == 1
-    assert draws[0][-1].endswith("median case median")
-    assert ("mechanics only: synthetic" in draws[0][-1]) == synthetic
+    title, spacing = draws[0][-2:]
+    assert title.endswith("median case median") and spacing == [1, 1, 1]
+    assert ("mechanics only: synthetic" in title) == synthetic
     assert (draws[0][2] > 0).sum() == 3 * 5 * 4
     picture = imread(tmp_path / "preview.png")
-    assert picture.shape[:2] == (800, 1100)
+    assert min(picture.shape[:2]) >= 600 and max(picture.shape[:2]) <= 1400
     colours = {tuple(np.round(c * 255).astype(int)) for c in picture[..., :3].reshape(-1, 3)}
     assert (230, 159, 0) in colours, "the first structure's contour"
     assert (86, 180, 233) in colours, "the second's"
@@ -81,7 +82,7 @@ def test_no_volume_waits_in_memory(tmp_path, draws):
         assert held[-1] - held[1] < 8 * 10 * 12 * 8  # bytes of one volume of classes
         assert sum(tensor() is not None for tensor in tensors) == len(output)  # those of the last case
         trainer.fire_event(Events.EPOCH_COMPLETED)
-        assert draws[-1][-1].endswith("median case 7")
+        assert draws[-1][-2].endswith("median case 7")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["history.csv", "preview.png"]
 
 

@@ -183,11 +183,12 @@ def test_effective_rank_counts_directions():
 def test_pictures_are_volumes_and_keep_what_is_visible():
     method, views = small_method().eval(), random_views()
     pictures = method.pictures(views)
-    assert list(pictures) == ["first", "second", "masked", "filled in"]
+    assert list(pictures) == ["query crop", "matched crop", "masked", "reconstruction"]
     assert all(picture.shape == (2, 1, *SIZE) for picture in pictures.values())
-    visible = views["hidden"][:, 0] == 0
-    assert torch.equal(pictures["filled in"][visible], pictures["first"][visible])
-    assert torch.equal(pictures["second"], views["image"][:, 1])
+    visible = (views["hidden"] * views["valid"])[:, 0] == 0
+    assert torch.equal(pictures["reconstruction"][visible], pictures["query crop"][visible])
+    assert torch.equal(pictures["masked"].isnan(), ~visible)
+    assert torch.equal(pictures["matched crop"], views["image"][:, 1])
 
 
 def test_wrong_arguments_are_named():

@@ -51,9 +51,9 @@ def test_volumes_without_anything_valid_give_0_and_finite_gradients():
 
 def test_pictures_are_volumes():
     pictures = small_method().pictures(views_of())
-    assert list(pictures) == ["first", "second", "similarity"]
+    assert list(pictures) == ["first window", "second window", "similarity to the first's middle"]
     assert all(picture.shape == (2, 1, 16, 16, 16) for picture in pictures.values())
-    assert pictures["similarity"].abs().max() <= 1 + 1e-5
+    assert pictures["similarity to the first's middle"].abs().max() <= 1 + 1e-5
 
 
 def test_it_learns():

@@ -71,8 +71,9 @@ def test_what_is_hidden_reaches_the_loss_alone():
     other = torch.where(views["hidden"] > 0, random(2, 1, *SIZE, seed=9), views["image"])
     changed = views_of(other, views["hidden"], views["valid"])
     assert (method(views)["reconstruction"] - method(changed)["reconstruction"]).abs() > 1e-4
-    first, second = (method.pictures(v)["filled in"] for v in (views, changed))
-    assert torch.equal(first, second)
+    first, second = (method.pictures(v)["reconstruction"] for v in (views, changed))
+    real = views["valid"] > 0
+    assert torch.equal(first[real], second[real])
 
 
 def test_every_parameter_gets_a_gradient():
@@ -99,12 +100,12 @@ def test_all_weights_are_the_student_s():
 def test_pictures_are_volumes_and_keep_what_is_visible():
     method, views = small_method(), random_views()
     pictures = method.pictures(views)
-    assert list(pictures) == ["image", "masked", "filled in"]
+    assert list(pictures) == ["image", "masked", "reconstruction"]
     assert all(picture.shape == (2, 1, *SIZE) for picture in pictures.values())
-    assert torch.equal(pictures["image"], views["image"]) and torch.equal(pictures["masked"], views["masked"])
-    hidden = views["hidden"] > 0
-    assert torch.equal(pictures["filled in"][~hidden], views["image"][~hidden])
-    assert torch.equal(pictures["filled in"][hidden], method.student(views["masked"])[hidden])
+    hidden = views["hidden"] * views["valid"] > 0
+    assert torch.equal(pictures["image"], views["image"]) and torch.equal(pictures["masked"].isnan(), hidden)
+    assert torch.equal(pictures["reconstruction"][~hidden], views["image"][~hidden])
+    assert torch.equal(pictures["reconstruction"][hidden], method.student(views["masked"])[hidden])
 
 
 def test_it_learns_to_fill_in_a_smooth_volume():

@@ -163,6 +163,20 @@ def test_the_teacher_stays_in_evaluation_and_starts_as_the_student():
     TeacherUpdate(method, 0.5, 0.5).update(1)
 
 
+def test_pictures_colour_cells_by_the_place_of_their_partners():
+    method, views = small_method(), random_views(padded=4)
+    pictures = method.pictures(views)
+    scan, warped, true = pictures["scan"], pictures["warped copy, cells coloured"], pictures["scan, true partners"]
+    assert scan.shape == (2, 1, *SIZE) and warped.shape == true.shape == (2, 3, *SIZE)
+    assert torch.equal(scan, views["image"])
+    coloured = (true - scan.clamp(0, 1)).abs().amax(dim=1) > 1e-6  # (B, D, H, W)
+    partnered = (views["correspondence"] * views["image_valid"][:, :, None] * views["warped_valid"][:, None]).any(dim=2)
+    cells = coloured.unflatten(3, (-1, CELL)).unflatten(2, (-1, CELL)).unflatten(1, (-1, CELL))
+    assert torch.equal(cells.any(dim=6).any(dim=4).any(dim=2).flatten(1), partnered)
+    matched = pictures["scan, matched cells"]
+    assert torch.equal(matched[~coloured[:, None].expand_as(matched)], true[~coloured[:, None].expand_as(true)])
+
+
 def test_it_learns_to_match():
     """Two volumes, the same views again and again: more matches are found, without collapse.
 

@@ -12,6 +12,7 @@ import numpy as np
 from .content import identity, remember
 from .dicom_volume import read_series
 from .grid import Grid
+from .label_ids import keep_ids
 from .nifti import SHIFT, is_nifti, read_volume, short
 from .texts import printable
 from .volume import BadFileError, Volume
@@ -99,6 +100,7 @@ def check_item(
     else:
         found_ids = checked(str(label), lambda volume: _check_label(volume, parts[0].grid if parts else None, ids))
         if found_ids is not None:
+            keep_ids(str(label), found_ids[0], cache_dir)
             faults += [Fault(str(label), *doubt, fatal=False) for doubt in _label_doubts(*found_ids)]
     return faults
 
@@ -108,7 +110,7 @@ def _label_doubts(ids: set[int], uneven: float | None) -> Iterator[tuple[str, st
         yield "background only", "Nothing to do if the structure is really absent"
     if uneven is not None:
         problem = f"label values such as {uneven:.8g} are rounded to whole numbers"
-        yield problem, "Nothing to do; to be rid of this warning, save integers with slope 1 and intercept 0"
+        yield problem, "No action is needed; integers with slope 1 and intercept 0 avoid this warning"
 
 
 def missing_label(image: str) -> Fault:

@@ -79,10 +79,12 @@ def walk_files(folder: str | Path) -> Iterator[list[Path]]:
     """The files of each folder below ``folder`` that has any, sorted; links are followed, hidden files left alone.
 
     Pipes, sockets and devices are left out, since reading them may never end, and so are the kernel's own folders and
-    links to folders above. Links to nowhere are listed.
+    links to folders above. Links to nowhere are listed. The root of the file system is no folder of data: it has none.
     """
     seen = set()  # links may lead back up
     top = os.path.realpath(folder)
+    if top == os.path.dirname(top):
+        return
     for root, below, names in os.walk(folder, followlinks=True):
         below[:] = sorted(name for name in below if name[0] != ".")
         real = os.path.realpath(root)

@@ -3,21 +3,22 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from . import folders
 from .dicom_cases import with_series
+from .label_ids import absent_ids
+from .sections import allows_no_validation, check_split, describe_patients, split_source
 from .sources import Source, read_source
-from .splits import SECTIONS, hippocampus_split, labelled_subset, positional_split
+from .splits import SECTIONS, labelled_subset
 from .synthetic import synthesize
 from .synthetic.writer import GENERATOR_VERSION
 from .validation import validate
 
 logger = logging.getLogger(__name__)
 
-SPLITS = {"positional": positional_split, "hippocampus": hippocampus_split}
 LABELS = ("required", "optional", "ignored")
 
 
@@ -28,9 +29,8 @@ class Datalist(list):
     set's name unless its JSON file gives one), where there is one ``label`` (path or class number), other keys of the
     JSON file as they are, and ``synthetic: True`` where the data are synthetic.
 
-    A JSON file with its own ``validation`` section is used as it is; ``test`` entries count where they have labels, or
-    where no entry has. Otherwise the cases under ``training`` are split by ``split``, all of it or, beside a labelled
-    ``test`` section, into training and validation.
+    Sections and folds that the data set declares are kept; otherwise the cases are split by ``split``, scans of one
+    patient together (see ``split_source``).
 
     Where a case's image is a folder of DICOM files, its one volume is looked for among their series (see
     ``choose_series``), and ``image`` becomes the path of a folder that holds the slices of that series alone, as links
@@ -44,7 +44,8 @@ class Datalist(list):
         datalist: JSON file, absolute or relative to ``dataset_dir``.
         kind: of the synthetic anatomy.
         synthesis: further arguments of ``synthesize``, such as ``subjects``, ``size``, ``contrasts``.
-        split: ``positional``, or ``hippocampus`` (see ``hippocampus_split``).
+        split: ``positional``, ``hippocampus``, ``pretraining``, ``none``, ``folds K/I``, ``fold I``, or a JSON file
+            with the names of each section (see ``split_source``).
         labels: ``required`` (an item without label is a fault), ``optional``, or ``ignored`` (dropped, never read).
         label_ids: the ids that a label may hold (the keys, where a mapping is given); None: any integer.
         channels: of the image; None: any number.
@@ -60,13 +61,16 @@ class Datalist(list):
         skip_bad, cache_dir: as given.
         synthetic: whether the data are synthetic.
         corpus: name, number of cases and licence, as a passport wants them.
+        sections: section -> names of its cases, before any are left out; empty for section ``all``.
+        how: what decided the sections, for a log line.
 
     Raises:
         FileNotFoundError: ``dataset_dir`` or ``datalist`` does not exist, or holds no images.
         DataError: bad files, all of them named; DICOM cases whose volume is not clear or not complete.
         ImportError: there are DICOM files, and pydicom or a decoder for their compression is not installed.
         ValueError: an unknown word for ``section``, ``split`` or ``labels``; neither ``dataset_dir`` nor ``kind``;
-            a bad JSON file; an empty section; ``num_labelled`` above the number of training cases.
+            a bad JSON file; a section without cases (validation may be empty where ``split`` asks for none);
+            ``num_labelled`` above the number of training cases.
 
     Examples:
         >>> Datalist(None, "training", kind="hippocampus_mri")[0]["name"]  # doctest: +SKIP
@@ -81,7 +85,7 @@ class Datalist(list):
         datalist: str | Path | None = None,
         kind: str | None = None,
         synthesis: Mapping[str, Any] | None = None,
-        split: Literal["positional", "hippocampus"] = "positional",
+        split: str = "positional",
         labels: Literal["required", "optional", "ignored"] = "required",
         label_ids: Iterable[int] | None = None,
         channels: int | None = 1,
@@ -91,26 +95,31 @@ class Datalist(list):
         skip_bad: bool = False,
         cache_dir: str | Path | None = None,
     ) -> None:
-        for name, value, known in (
-            ("section", section, (*SECTIONS, "all")),
-            ("split", split, SPLITS),
-            ("labels", labels, LABELS),
-        ):
+        for name, value, known in (("section", section, (*SECTIONS, "all")), ("labels", labels, LABELS)):
             if value not in known:
                 raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}.")
+        check_split(split)
         if dataset_dir is None and datalist is not None:
             datalist = Path(datalist).expanduser().absolute()
             dataset_dir = datalist.parent
-        source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist, cache_dir)
+        label_ids = None if label_ids is None else [int(value) for value in label_ids]
+        source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist, cache_dir, channels)
+        self.sections: dict[str, list[str]] = {}
+        self.how = note = ""
         if section == "all":
             entries = [entry for part in source.sections.values() for entry in part]
+            total = len(entries)
         else:
-            entries = _sections(source, split)[section]
-        if not entries:
-            raise ValueError(f"{source.name} has no cases for {section}. List them under {section!r} in its JSON file.")
-        total = len(entries)
-        if section == "training" and num_labelled not in (None, 0, "all"):
-            entries = labelled_subset(entries, int(num_labelled), seed)
+            divided = split_source(source, split)
+            entries, self.how = divided.sections[section], divided.how
+            self.sections = {part: [entry["name"] for entry in found] for part, found in divided.sections.items()}
+            note = describe_patients(divided, [name for names in self.sections.values() for name in names])
+            if not entries and not (section == "validation" and allows_no_validation(split)):
+                raise ValueError(_no_section(source.name, section, self.sections, self.how))
+            total = len(entries)
+            if section == "training" and num_labelled not in (None, 0, "all"):
+                patients = [divided.patients[entry["name"]] for entry in entries]
+                entries = labelled_subset(entries, int(num_labelled), seed, patients)
         items = [with_series(_item(entry, source, labels), series, cache_dir) for entry in entries]
         good, self.skipped = validate(
             items,
@@ -121,10 +130,19 @@ class Datalist(list):
             cache_dir=cache_dir,
         )
         super().__init__(good)
+        if section == "training" and label_ids is not None and labels == "required":
+            _warn_of_absent(absent_ids(good, label_ids, cache_dir), source)
         self.skip_bad, self.cache_dir = skip_bad, cache_dir
         self.synthetic = source.synthetic
         self.corpus = [{"name": source.name, "count": len(self), "licence": source.licence}]
-        logger.info("%s: %d of %d %s cases.", source.name, len(self), total, section)
+        logger.info(
+            "%s: %d of %d %s cases.%s",
+            source.name,
+            len(self),
+            total,
+            section,
+            f" {note}." if note and section == "training" else "",
+        )
 
 
 def _folder(
@@ -155,17 +173,23 @@ def _synthetic_folder(kind: str, synthesis: Mapping[str, Any], cache_dir: str | 
     return folder
 
 
-def _sections(source: Source, split: str) -> dict[str, list[dict[str, Any]]]:
-    training, test = source.sections["training"], source.sections.get("test", [])
-    labelled_test = [entry for entry in test if "label" in entry]
-    if "validation" in source.sections:
-        return {**source.sections, "test": labelled_test or test}
-    by_name = {entry["name"]: entry for entry in training}
-    sections = {section: [by_name[name] for name in names] for section, names in SPLITS[split](list(by_name)).items()}
-    if labelled_test:
-        rest = sections["training"] + sections["test"]
-        sections = {**sections, "training": sorted(rest, key=lambda entry: entry["name"]), "test": labelled_test}
-    return sections
+def _warn_of_absent(absent: Sequence[int], source: Source) -> None:
+    if absent:
+        named = ", ".join(
+            f"{number} ({source.labels[number]})" if number in source.labels else str(number) for number in absent
+        )
+        logger.warning(
+            "%s: no training label holds class %s. The network cannot learn it. Check the label ids, or leave this "
+            "class out.",
+            source.name,
+            named,
+        )
+
+
+def _no_section(name: str, section: str, sections: Mapping[str, list[str]], how: str) -> str:
+    found = ", ".join(f"{len(names)} for {part}" for part, names in sections.items() if names)
+    remedy = f'list cases under "{section}" in its JSON file, or choose another --split'
+    return f"{name} has no {section} section ({how}): it has {found}. Choose one of these with --section, {remedy}."
 
 
 def _item(entry: dict[str, Any], source: Source, labels: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import folders
 from .content import identity
@@ -23,8 +23,23 @@ logger = logging.getLogger(__name__)
 SHOWN = 20  # lines in a message
 
 
-def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[tuple[str, Path]]:
-    """Case name and folder of each study that holds a volume, and of each folder of damaged files.
+class Study(NamedTuple):
+    """A case of DICOM files.
+
+    Attributes:
+        name: Name of the case.
+        folder: Folder of its files.
+        patient: Digest of the PatientID where it tells patients apart; empty where all studies have the same or none,
+            as after anonymisation, and where no two studies share one.
+    """
+
+    name: str
+    folder: Path
+    patient: str = ""
+
+
+def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[Study]:
+    """List each study that holds a volume, and each folder of damaged files, as a case.
 
     A case is named after its folders below ``folder``, as many levels as it takes to tell the studies apart:
     ``patient01`` where each folder ``patient*`` holds one study, else ``patient01_before`` and ``patient01_after``. A
@@ -52,8 +67,8 @@ def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[tupl
             volumes[study] = headers
     cases = _named(volumes, folder)
     for place in sorted({Path(header.path).parent for header in damaged}):
-        if not any(case == place or case in place.parents for _, case in cases):
-            cases.append(("_".join(place.relative_to(folder).parts) or folder.name, place))
+        if not any(case.folder == place or case.folder in place.parents for case in cases):
+            cases.append(Study("_".join(place.relative_to(folder).parts) or folder.name, place))
     text = indented(left_out)
     if left_out and not cases:
         labels_only = all(header.kind in LABELS for headers in studies.values() for header in headers)
@@ -64,17 +79,19 @@ def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[tupl
     return cases
 
 
-def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[tuple[str, Path]]:
+def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[Study]:
     parts = {}
     for study, headers in studies.items():
         common = Path(os.path.commonpath([os.path.dirname(header.path) for header in headers]))
         parts[study] = common.relative_to(folder).parts
     shared = Counter(own[:level] for own in parts.values() for level in range(1, len(own) + 1))
+    patients = {study: headers[0].patient for study, headers in studies.items()}
+    told = 1 < len(set(patients.values())) < len(studies) and all(patients.values())
     cases = []
-    for own in parts.values():
+    for study, own in parts.items():
         level = next((level for level in range(1, len(own) + 1) if shared[own[:level]] == 1), None)
         if level is None and len(parts) > 1:
-            mixed = [studies[study] for study, other in parts.items() if other[: len(own)] == own]
+            mixed = [studies[one] for one, other in parts.items() if other[: len(own)] == own]
             listed = [series.describe() for headers in mixed for series in group_series(headers)]
             raise ValueError(
                 f"The files of several studies lie in {folder.joinpath(*own)}, so that folders do not tell them apart:"
@@ -82,7 +99,8 @@ def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[tuple[
                 + "\nPut each study into a folder of its own, or list the cases in a JSON file, each with "
                 '"name", "image" (the folder) and "series" (the SeriesInstanceUID).'
             )
-        cases.append(("_".join(own[:level]) or folder.name, folder.joinpath(*own[:level])))
+        name = "_".join(own[:level]) or folder.name
+        cases.append(Study(name, folder.joinpath(*own[:level]), patients[study] if told else ""))
     return sorted(cases)
 
 

@@ -1,5 +1,6 @@
 """What the headers of DICOM files below a folder say, without their pixels."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from .content import Memo, identity, walk_files
 from .dicom_start import begins_like_dicom, encoding
 from .stand_ins import ANNEX, LENGTH, stand_in
 
-VERSION = 2  # raise it when Header changes, so that files are read anew
+VERSION = 3  # raise it when Header changes, so that files are read anew
 THREADS = 8  # files on a network drive answer late, and beside each other
 SUFFIX = ".dcm"
 TAGS = (
@@ -35,6 +36,7 @@ TAGS = (
     "PixelSpacing",
     "ImageOrientationPatient",
     "ImagePositionPatient",
+    "PatientID",
 )
 DIRECTORY = "Media Storage Directory Storage"  # DICOMDIR, the table of contents of a CD
 
@@ -58,6 +60,7 @@ class Header(NamedTuple):
         spacing: (mm from row to row, mm from column to column).
         orientation: direction along a row and along a column, 6 numbers.
         syntax: UID of the transfer syntax, which says how pixels are compressed.
+        patient: Digest of the PatientID, which itself is not kept; empty without one.
     """
 
     path: str
@@ -77,6 +80,7 @@ class Header(NamedTuple):
     spacing: tuple[float, ...] | None = None
     orientation: tuple[float, ...] | None = None
     syntax: str = ""
+    patient: str = ""
 
 
 def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Header]:
@@ -174,9 +178,15 @@ def _parsed(stream: Any, path: str) -> Header:
             _numbers(dataset.get("PixelSpacing"), 2),
             _numbers(dataset.get("ImageOrientationPatient"), 6),
             str(dataset.file_meta.get("TransferSyntaxUID") or encoding(dataset)),
+            _digest(dataset.get("PatientID")),
         )
     except Exception as error:  # pydicom has no common base for what a damaged header provokes
         return Header(path, None, f"unreadable header ({error})")
+
+
+def _digest(patient: Any) -> str:
+    text = str(patient or "").strip()
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else ""
 
 
 def import_pydicom() -> Any:

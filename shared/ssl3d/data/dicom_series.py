@@ -142,12 +142,12 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
     best = _preferred(usable)
     if len(best) > 1:
         raise BadFileError(
-            f"{len(best)} series may be the volume:{_lines(best)}",
+            f"{len(best)} series may be meant:{_lines(best)}",
             f"Give the SeriesInstanceUID or a description (with * for any text), with {WHERE}",
         )
     if len(every) > 1:
         others = [one for one in every if one is not best[0]]
-        logger.info("Chosen series: %s. Not used:%s", best[0].describe(), _lines(others))
+        logger.info("Taken: %s. Left out:%s", best[0].describe(), _lines(others))
     return best[0]
 
 

@@ -215,6 +215,8 @@ def _pixels(raw: bytes, header: Header) -> np.ndarray:
         dataset: Any = pydicom.dcmread(io.BytesIO(raw), force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(header.syntax)
+            if dataset["PixelData"].is_undefined_length:
+                raise ValueError("compressed pixels, and no word on how")
         return pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset)
     except Exception as error:  # pydicom and the decoders have no common base for what damaged pixels provoke
         reason = " ".join(str(error).split()) or type(error).__name__

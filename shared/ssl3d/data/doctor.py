@@ -15,10 +15,12 @@ from .checks import Fault
 from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
 from .doctor_scans import find_misfits, find_odd_scans
+from .doctor_split import describe_split, find_split_patients
 from .doctor_summary import is_ct, suggested_settings, summary
+from .folder_list import unread_images
 from .nifti import CONVERT, is_nifti
 from .readable_json import readable_json
-from .sources import Source, read_source, unread_images
+from .sources import Source, read_source
 from .splits import SECTIONS, case_name
 from .validation import THREADS
 
@@ -43,7 +45,8 @@ def examine(
 
     Returns:
         What ``ssl3d doctor --json`` prints, in JSON's types: ``good`` (whether nothing is fatal), ``cases``,
-        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``faults`` (the fatal ones first),
+        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``split`` (sections that a bundle takes,
+        and patients: see ``describe_split``), ``faults`` (the fatal ones first),
         ``settings`` (overrides for a bundle), ``items`` (each case with what its files hold), ``folder``, ``datalist``,
         ``against``, ``written`` (paths), ``name``, ``licence``, ``synthetic``, ``ssl3d`` (version).
 
@@ -58,7 +61,7 @@ def examine(
     try:
         source = read_source(root, datalist)
     except ValueError as error:  # what is wrong with the list is a finding like any other
-        source = Source(root.name, "unknown", False, {}, True, {})
+        source = Source(root.name, "unknown", False, {}, True, {}, root)
         file = root / (datalist or DATASET)
         where = str(file if file.is_file() else root)
         general.append(Fault(where, str(error).rstrip("."), "Correct that, then run the doctor again"))
@@ -72,6 +75,7 @@ def examine(
         other = Path(against).expanduser().absolute()
         place = (other.parent, other.name) if other.is_file() else (folders.data_folder(other), None)
         find_leaks(cases, _examine_all(read_source(*place), None, labels=False), str(against))
+    general += find_split_patients(source)
     if not source.listed:
         general += _left_over_files(cases)
     faults = [*general, *(fault for case in cases for fault in case.faults)]
@@ -85,7 +89,8 @@ def examine(
         "licence": source.licence,
         "synthetic": source.synthetic,
         "good": not any(fault.fatal for fault in faults),
-        **summary(cases, source.labels),
+        **(found := summary(cases, source.labels)),
+        "split": {**describe_split(source), "labelled": found["cases"]["labelled"]},
         "faults": [fault._asdict() for fault in sorted(faults, key=lambda fault: not fault.fatal)],
     }
     if target is not None and any(case.good and case.section == "training" for case in cases):

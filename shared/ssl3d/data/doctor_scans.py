@@ -40,7 +40,7 @@ def _voxel_size(image: ImageFacts) -> tuple[str, str] | None:
     extent = [size * mm for size, mm in zip(image.size, image.spacing, strict=True)]
     if min(image.spacing) <= COARSE and max(extent) >= SMALL:
         return None
-    sizes, sides = (" x ".join(f"{value:.3g}" for value in values) for values in (image.spacing, extent))
+    sizes, sides = (" x ".join(f"{value:.4g}" for value in values) for values in (image.spacing, extent))
     problem = f"voxels of {sizes} mm, a volume of {sides} mm: micrometres or metres written as millimetres?"
     return problem, "Write the true voxel size in mm into the header, or give --pixdim in the same unit"
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .doctor_facts import PERCENTILES, Case
+from .doctor_split import suggested_split
 from .hounsfield import looks_hounsfield
 
 WINDOW_RANGE = (-1000, 3000)  # HU
@@ -61,6 +62,9 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"dataset_dir": document["folder"]}
     if document["written"] or document["datalist"]:
         settings["datalist"] = document["written"] or document["datalist"]
+    split = suggested_split(document["split"]) if document["cases"]["total"] else None
+    if split:
+        settings["split"] = split
     images, ids = document["images"], [label["id"] for label in document["labels"]]
     if images:
         settings |= suggested_scale(images)

@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from .splits import SECTIONS
 from .texts import printable
 
 AXES = ("left-right", "back-front", "feet-head")
 SPREAD = ("lowest", "median", "highest")
-ALWAYS = ("dataset_dir", "datalist", "pixdim", "roi_size", "skip_bad")  # settings that every bundle has
+ALWAYS = ("dataset_dir", "datalist", "split", "pixdim", "roi_size", "skip_bad")  # settings that every bundle has
 
 
 def show(document: Mapping[str, Any], console: Any = None) -> None:
@@ -65,6 +66,8 @@ def _overview(document: Mapping[str, Any]) -> Any:
     labelled = {cases["total"]: "all with a label", 0: "none with a label"}
     with_label = labelled.get(cases["labelled"], f"{cases['labelled']} with a label")
     table.add_row("Cases", f"{sections or 'none'}; {with_label}")
+    for title, line in _division(document["split"]).items():
+        table.add_row(title, _text(line))
     if images:
         channels = "; ".join(f"{n} channel{'s' * (n != '1')} in {count}" for n, count in images["channels"].items())
         table.add_row("Channels", channels if len(images["channels"]) > 1 else channels.split(" in ")[0])
@@ -76,6 +79,15 @@ def _overview(document: Mapping[str, Any]) -> Any:
         mixed = f"Hounsfield units in {images['hounsfield']} of {readable}: CT and something else?"
         table.add_row("Intensities", kind.get(images["hounsfield"], mixed))
     return table
+
+
+def _division(split: Mapping[str, Any]) -> dict[str, str]:
+    """Rows on the sections that a bundle takes and on patients."""
+    parts = ", ".join(f"{split[section]} for {section}" for section in SECTIONS if split[section])
+    rows = {"Split": f"{parts} ({split['how']})"} if parts else {}
+    if split["told_by"]:
+        rows["Patients"] = f"{split['patients']}, told by {split['told_by']}; scans of one patient stay together"
+    return rows
 
 
 def _numbers(images: Mapping[str, Any]) -> Any:

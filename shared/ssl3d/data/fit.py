@@ -29,6 +29,7 @@ def fit(
     items: Sequence[Mapping[str, Any]],
     preprocessing: Mapping[str, Any],
     *,
+    training: bool = True,
     skip_bad: bool = False,
     cache_dir: str | Path | None = None,
 ) -> tuple[list[Mapping[str, Any]], list[Fault]]:
@@ -40,6 +41,7 @@ def fit(
         items: datalist items or pairs.
         preprocessing: ``spacing`` (mm), ``orientation``, ``intensity`` and ``roi_size`` (voxels), each optional, as
             ``weights.facts.preprocessing`` reads them off the transforms.
+        training: whether the run trains. A small scan is mostly padding then, and is only warned of otherwise.
         skip_bad: leave bad items out, logged one by one, instead of raising.
         cache_dir: folder of what validation has kept (see ``ssl3d.data.cache_dir``).
 
@@ -54,7 +56,7 @@ def fit(
     faults: dict[Fault, None] = {}  # each once: a scan may be in many pairs
     bad: list[Mapping[str, Any]] = []
     for item in items:
-        found = [] if item.get("synthetic") else check_fit(item, preprocessing, cache_dir)
+        found = [] if item.get("synthetic") else check_fit(item, preprocessing, training, cache_dir)
         faults |= dict.fromkeys(found)
         (bad if any(fault.fatal for fault in found) else good).append(item)
     fatal = [fault for fault in faults if fault.fatal]
@@ -67,14 +69,17 @@ def fit(
 
 
 def check_fit(
-    item: Mapping[str, Any], preprocessing: Mapping[str, Any], cache_dir: str | Path | None = None
+    item: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    training: bool = True,
+    cache_dir: str | Path | None = None,
 ) -> list[Fault]:
     """Faults of the images of one item; see :func:`fit`. Files that were not validated have none."""
     faults = []
     for file in image_files(item):
         scan = kept_facts(file, cache_dir)
         if scan is not None:
-            fault = size_fault(file, scan, preprocessing)
+            fault = size_fault(file, scan, preprocessing, training)
             faults += [fault] if fault else intensity_faults(file, scan, preprocessing.get("intensity") or {})
     return faults
 
@@ -89,7 +94,7 @@ def prepared_size(
     return np.rint((size - 1) * spacing / wanted) + 1
 
 
-def size_fault(file: str, scan: ScanFacts, preprocessing: Mapping[str, Any]) -> Fault | None:
+def size_fault(file: str, scan: ScanFacts, preprocessing: Mapping[str, Any], training: bool = True) -> Fault | None:
     """The fault of a scan that is too large or too small at the spacing of a run; None where it is neither."""
     size, spacing = scan.turned(preprocessing.get("orientation"))
     pixdim = preprocessing.get("spacing") or spacing.tolist()
@@ -100,10 +105,11 @@ def size_fault(file: str, scan: ScanFacts, preprocessing: Mapping[str, Any]) -> 
         return None
     text = f"{_x(size)} voxels of {_numbers(spacing)} mm become {_x(prepared)} at pixdim {_numbers(pixdim)}: {problem}"
     remedy = "Correct the voxel size in the header (mm)"
+    fatal = training or _size_problem(prepared, size, None) is not None
     fitting = fitting_pixdim(scan, preprocessing)
     if fitting is None:
-        return Fault(file, text, f"{remedy}, leave the scan out, or set a smaller --roi_size")
-    return Fault(file, text, f'{remedy}, or set --pixdim "{_numbers(fitting)}"')
+        return Fault(file, text, f"{remedy}, leave the scan out, or set a smaller --roi_size", fatal)
+    return Fault(file, text, f'{remedy}, or set --pixdim "{_numbers(fitting)}"', fatal)
 
 
 def fitting_pixdim(scan: ScanFacts, preprocessing: Mapping[str, Any]) -> list[float] | None:

@@ -12,7 +12,7 @@ import numpy as np
 from .datalist import LABELS, Datalist
 from .dicom_cases import with_series
 from .pairs import by_group, chances
-from .sources import licence_of, name_of
+from .sources import licence_of, listed_sections, name_of, portable
 from .splits import SECTIONS, case_name
 from .texts import printable, read_json
 from .validation import validate
@@ -71,7 +71,7 @@ class PairList(list):
         datalist: str | Path | None = None,
         kind: str | None = None,
         synthesis: Mapping[str, Any] | None = None,
-        split: Literal["positional", "hippocampus"] = "positional",
+        split: str = "positional",
         series: str | None = None,
         labels: Literal["required", "optional", "ignored"] = "optional",
         pairs: int = 50,
@@ -164,9 +164,10 @@ def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> d
         content = read_json(file)
     except (OSError, ValueError):  # Datalist says what is wrong
         return None
-    entries = [entry for section in SECTIONS for entry in content.get(section) or []]
+    entries = [entry for found in content.values() if isinstance(found, list) for entry in found]
     if not any(isinstance(entry, dict) and ("fixed" in entry or "moving" in entry) for entry in entries):
         return None
+    content |= {section: [] for section in SECTIONS} | listed_sections(content, file)
     folder = file.parent if dataset_dir is None else Path(dataset_dir).expanduser().absolute()
     return {**content, "name": name_of(content, folder), "folder": folder, "file": file}
 
@@ -178,7 +179,8 @@ def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
         for number, entry in enumerate(content.get(part) or [], 1):
             files = entry if isinstance(entry, dict) else {}
             series = {key: value for key, value in files.items() if key.endswith("_series") and value is not None}
-            files = {key: str(content["folder"] / file) for key, file in files.items() if isinstance(file, str)}
+            folder = content["folder"]
+            files = {key: str(folder / portable(file, folder)) for key, file in files.items() if isinstance(file, str)}
             entries.append({**files, **series, "where": f"{content['file']}, {part} entry {number},"})
     if not entries:
         raise ValueError(f"{content['file']} lists no pairs under {section!r}.")

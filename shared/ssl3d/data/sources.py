@@ -1,36 +1,38 @@
 """What a data set's folder or JSON file lists: cases with absolute paths and unique names."""
 
-import logging
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .dicom_cases import list_studies
-from .nifti import CONVERT, is_nifti, is_other_image
+from .folder_list import list_folder, shortened
+from .nested import endings_found
+from .nifti import is_nifti
 from .splits import SECTIONS, case_name
 from .texts import printable, read_json
 
-logger = logging.getLogger(__name__)
-
-CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net: case_0000.nii.gz, case_0001.nii.gz are the channels of one case
-SHOWN = 10  # names in a message
+LISTS = {  # names of a section in JSON files of the Decathlon, of MONAI and of others
+    "training": ("training", "train"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test", "testing"),
+}
+PATHS = ("image", "fixed", "moving")  # keys by which a list is one of cases
 
 
 class Source(NamedTuple):
     """A data set as its files list it.
 
     Attributes:
-        name: of the data set.
-        licence: as its JSON file says under ``licence`` or ``license``; ``unknown`` where it does not.
-        synthetic: whether its JSON file says ``"synthetic": true``.
-        labels: id -> name of each structure, as its JSON file says; empty where it does not.
-        listed: whether a JSON file lists the cases, not a folder.
-        sections: section -> entries with ``image`` (absolute path or list of them), ``name``, optional ``label`` and
-            whatever else the JSON gives; a folder lists all cases under ``training``.
+        name: Name of the data set.
+        licence: Text of ``licence`` or ``license`` in its JSON file; ``unknown`` without one.
+        synthetic: Whether its JSON file says ``"synthetic": true``.
+        labels: Id -> name of each structure in its JSON file; empty without one.
+        listed: Whether a JSON file lists the cases, not a folder.
+        sections: Section -> entries with ``image`` (absolute path or list of them), ``name``, optional ``label`` and
+            other keys of the JSON file as they are.
+        folder: Folder of the data set.
     """
 
     name: str
@@ -39,48 +41,95 @@ class Source(NamedTuple):
     labels: dict[int, str]
     listed: bool
     sections: dict[str, list[dict[str, Any]]]
+    folder: Path
 
 
-def read_source(folder: Path, datalist: str | Path | None = None, cache_dir: str | Path | None = None) -> Source:
-    """Read a Decathlon JSON file, or list a folder of NIfTI files or of DICOM files.
+def read_source(
+    folder: Path, datalist: str | Path | None = None, cache_dir: str | Path | None = None, channels: int | None = None
+) -> Source:
+    """Read a JSON file of the Decathlon or of MONAI, or list a folder of NIfTI files or of DICOM files.
 
     Args:
-        folder: holds ``dataset.json``, or images in ``imagesTr``, ``images*`` or the folder itself, with labels of the
-            same names in ``labelsTr`` or ``labels*``; nnU-Net's ``case_0000`` files are taken as channels. Where there
-            are no NIfTI images, DICOM files at any depth below are: the studies are the cases (``list_studies`` says
-            how they are named), the image of each is its folder, its label a NIfTI file in ``labels*``.
-        datalist: another JSON file, absolute or relative to ``folder``; paths inside it are relative to ``folder``.
-        cache_dir: where the headers of DICOM files are kept (see ``ssl3d.data.cache_dir``).
+        folder: Holds ``dataset.json``, or images in ``imagesTr``, ``imagesVa``, ``imagesTs``, ``images*`` or the folder
+            itself, with labels of the same names in ``labelsTr`` or ``labels*``; for nnU-Net's ``case_0000`` files see
+            ``group_channels``. Without NIfTI images there, the cases are the DICOM studies at any depth
+            (``list_studies``: the image of each is its folder, its label a NIfTI file in ``labels*``), or the NIfTI
+            files in case folders (``list_nested``).
+        datalist: Another JSON file, absolute or relative to ``folder``; paths inside it are relative to ``folder``.
+            Its lists are ``training`` (``train``), ``validation`` (``val``, ``valid``) and ``test`` (``testing``).
+        cache_dir: Folder for the headers of DICOM files (see ``ssl3d.data.cache_dir``).
+        channels: Number of channels that the network takes, if known; see ``group_channels``.
 
     Raises:
         FileNotFoundError: ``datalist`` does not exist, or there are no images.
-        ValueError: the JSON file is not valid or an entry lacks its image; a case is listed twice; two files
-            of a folder differ in their ending alone; folders do not tell DICOM studies apart.
+        ValueError: the JSON file is not valid or has an unknown list; an entry lacks its image or has several labels;
+            a case is listed twice; two files of a folder differ in their ending only; folders do not tell DICOM
+            studies or nested images apart.
         ImportError: there are DICOM files, and pydicom is not installed.
     """
     file = folder / (datalist or "dataset.json")
     if datalist and not os.path.lexists(file):
         raise FileNotFoundError(f"The datalist {file} does not exist. Give its path absolute or relative to {folder}.")
     content = read_json(file) if os.path.lexists(file) else {}
-    listed = bool(content.get("training") or datalist)
+    lists = listed_sections(content, file)
+    listed = bool(lists.get("training") or datalist)
     if listed:
         sections = {
-            section: _entries(content[section], folder, f"{file}: {section}")
-            for section in SECTIONS
-            if content.get(section)
+            section: _entries(entries, folder, f"{file}: {section}") for section, entries in lists.items() if entries
         }
         if not sections.get("training"):
             raise ValueError(f'{file} lists nothing under "training".')
     else:
-        sections = {"training": list(_list_folder(folder, cache_dir))}
-        if not sections["training"]:
+        sections = list_folder(folder, cache_dir, _declared_channels(content), channels)
+        if not sections.get("training"):
             raise FileNotFoundError(
                 f"No dataset.json and no .nii, .nii.gz or DICOM images in {folder}, {folder / 'images'} or "
-                f"{folder / 'imagesTr'}. Put the images there, or give a datalist."
+                f"{folder / 'imagesTr'}. Put the images there, or give a datalist.{endings_found(folder)}"
             )
     _name_entries([entry for entries in sections.values() for entry in entries], folder)
     name, labels = name_of(content, folder), _labels(content.get("labels"))
-    return Source(name, licence_of(content), content.get("synthetic") is True, labels, listed, sections)
+    return Source(name, licence_of(content), content.get("synthetic") is True, labels, listed, sections, folder)
+
+
+def canonical_section(key: str) -> str | None:
+    """The section that a list of a JSON file is for; None if it is unknown."""
+    return next((section for section, names in LISTS.items() if str(key).lower() in names), None)
+
+
+def listed_sections(content: Mapping[str, Any], file: Path) -> dict[str, list[Any]]:
+    """Section -> entries that the JSON file ``file`` lists.
+
+    Raises:
+        ValueError: a section is no list, or a list of cases has an unknown name.
+    """
+    sections: dict[str, list[Any]] = {}
+    unknown = []
+    for key, value in content.items():
+        section = canonical_section(key)
+        if section:
+            if not isinstance(value, list | None):
+                raise ValueError(f'{file}: "{key}" must be a list of cases, not a {type(value).__name__}.')
+            sections[section] = [*sections.get(section, []), *(value or [])]
+        elif isinstance(value, list) and value and all(map(_is_case, value)):
+            unknown.append(f'"{key}" ({len(value)} cases)')
+    if unknown:
+        raise ValueError(
+            f"{file} has lists of cases under names that are not known: {', '.join(unknown)}. Known are training "
+            "(train), validation (val, valid) and test (testing). Rename or remove them."
+        )
+    return {section: sections[section] for section in SECTIONS if section in sections}
+
+
+def _is_case(entry: Any) -> bool:
+    if isinstance(entry, dict):
+        return any(key in entry for key in PATHS)
+    return isinstance(entry, str) and is_nifti(entry)
+
+
+def _declared_channels(content: Mapping[str, Any]) -> int | None:
+    """Number of ``channel_names`` (nnU-Net v2) or ``modality`` (v1) in ``dataset.json``; None without them."""
+    names = content.get("channel_names") or content.get("modality")
+    return len(names) if isinstance(names, dict) and names else None
 
 
 def name_of(content: Mapping[str, Any], folder: Path) -> str:
@@ -104,7 +153,7 @@ def read_labels(file: Path) -> dict[int, str]:
 
 
 def _labels(labels: Any) -> dict[int, str]:
-    """Id -> name, as a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``) says."""
+    """Id -> name, from a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``)."""
     pairs = labels.items() if isinstance(labels, dict) else ()
     try:
         return {
@@ -114,9 +163,7 @@ def _labels(labels: Any) -> dict[int, str]:
         return {}
 
 
-def _entries(listed: Any, folder: Path, where: str) -> list[dict[str, Any]]:
-    if not isinstance(listed, list):
-        raise ValueError(f"{where} must be a list of cases, not a {type(listed).__name__}.")
+def _entries(listed: list[Any], folder: Path, where: str) -> list[dict[str, Any]]:
     try:
         return [_entry(entry, folder, f"{where} entry {number}") for number, entry in enumerate(listed, 1)]
     except RecursionError as error:
@@ -128,82 +175,33 @@ def _entry(entry: Any, folder: Path, where: str) -> dict[str, Any]:
     image: Any = entry.get("image") if isinstance(entry, dict) else None
     paths = image if isinstance(image, list) else [image]
     if not paths or not all(isinstance(path, str) and path for path in paths):
-        raise ValueError(f'{where} must have an "image": a path or a list of paths, one a channel.')
+        raise ValueError(f'{where} must have an "image": a path or a list of paths, one per channel.')
+    if isinstance(entry.get("label"), list):
+        raise ValueError(
+            f"{where} has {len(entry['label'])} labels. Several labels per case are not read: merge them into one "
+            "label map."
+        )
     entry = {key: _absolute(value, folder) for key, value in entry.items() if value is not None}
-    absolute = [str(folder / path) for path in paths]
+    absolute = [str(folder / portable(path, folder)) for path in paths]
     entry["image"] = absolute if isinstance(image, list) else absolute[0]
     return entry
+
+
+def portable(path: str, folder: Path) -> str:
+    """``path`` with ``/`` for ``\\``, as Windows writes them, unless a file of the given name exists."""
+    if "\\" not in path or os.path.exists(folder / path):
+        return path
+    return re.sub(r"^(\./)+", "", path.replace("\\", "/"))
 
 
 def _absolute(value: Any, folder: Path) -> Any:
     if isinstance(value, list):
         return [_absolute(element, folder) for element in value]
-    if isinstance(value, str) and (is_nifti(value) or os.path.isfile(folder / value)):
-        return str(folder / value)
+    if isinstance(value, str):
+        path = portable(value, folder)
+        if is_nifti(path) or os.path.isfile(folder / path):
+            return str(folder / path)
     return value
-
-
-def _images(*folders: Path) -> dict[str, Path]:
-    """Case name -> file, of the NIfTI files that are not hidden (macOS leaves ``._x.nii.gz`` beside x)."""
-    files = sorted(file for folder in folders for file in folder.iterdir())
-    files = [file for file in files if is_nifti(file) and file.name[0] != "."]
-    names = Counter(map(case_name, files))
-    twice = [str(file) for file in files if names[case_name(file)] > 1]
-    if twice:
-        more = f" and {len(twice) - SHOWN} more" if len(twice) > SHOWN else ""
-        raise ValueError(
-            f"Files that are named alike but for their folder or ending: {', '.join(twice[:SHOWN])}{more}. Remove or "
-            "rename what is not meant, or list the cases in a dataset.json."
-        )
-    return {case_name(file): file for file in files}
-
-
-def unread_images(folder: Path, with_nifti: bool = True) -> list[Path]:
-    """Files of a folder that look like images of formats that are not read there; DICOM is, where no NIfTI is."""
-    files = sorted(file for file in folder.iterdir() if is_other_image(file) and file.name[0] != ".")
-    return [file for file in files if with_nifti or file.suffix.lower() not in (".dcm", ".ima")]
-
-
-@cache  # said once for a training, which lists the folder for each section
-def _say_unread(folder: Path, with_nifti: bool) -> None:
-    files = unread_images(folder, with_nifti)
-    if files:
-        more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-        logger.warning(
-            "%d file(s) in %s look like images and are not read: %s%s. %s.",
-            len(files),
-            printable(folder),
-            ", ".join(printable(file.name) for file in files[:SHOWN]),
-            more,
-            CONVERT,
-        )
-
-
-def _list_folder(folder: Path, cache_dir: str | Path | None) -> Iterator[dict[str, Any]]:
-    if (folder / "imagesTr").is_dir():
-        image_folders = [folder / "imagesTr"]
-    else:
-        image_folders = sorted(path for path in folder.glob("images*") if path.is_dir()) or [folder]
-    for image_folder in image_folders:
-        own = [folder / image_folder.name.replace("images", "labels", 1)]
-        label_folders = [path for path in (own if image_folder != folder else folder.glob("labels*")) if path.is_dir()]
-        labels = _images(*label_folders)
-        images = _images(image_folder)
-        _say_unread(image_folder, bool(images))
-        if not images:
-            for name, path in list_studies(image_folder, cache_dir):
-                yield {"image": str(path), "name": name, **({"label": str(labels[name])} if name in labels else {})}
-        cases: dict[str, list[str]] = defaultdict(list)
-        by_channel = bool(images) and all(CHANNEL.fullmatch(name) for name in images)
-        for name, file in images.items():
-            cases[name[:-5] if by_channel else name].append(str(file))
-        for name, files in cases.items():
-            entry: dict[str, Any] = {"image": files if len(files) > 1 else files[0]}
-            if name in labels:
-                entry["label"] = str(labels[name])
-            if by_channel:
-                entry["name"] = name
-            yield entry
 
 
 def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
@@ -218,6 +216,6 @@ def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
     twice = [name for name, count in Counter(entry["name"] for entry in entries).items() if count > 1]
     if twice:
         raise ValueError(
-            f"Cases are listed twice in {folder}: {', '.join(map(str, twice[:SHOWN]))}. Training, validation and test "
+            f"Cases are listed twice in {folder}: {shortened(twice)}. Training, validation and test "
             "must not share a case, and names must differ."
         )

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .texts import printable
 
@@ -21,7 +21,7 @@ HIPPOCAMPUS_NAMES = frozenset(json.loads(Path(__file__).with_name("hippocampus_n
 
 
 def case_name(path: str | Path) -> str:
-    """The file name without folder and without ``.nii`` or ``.nii.gz`` in any letter case, printable."""
+    """Return the file name without folder and without ``.nii`` or ``.nii.gz`` in any letter case, printable."""
     return printable(ENDING.sub("", Path(path).name))
 
 
@@ -45,8 +45,9 @@ def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:
         raise ValueError(f"Names occur more than once: {', '.join(twice[:10])}. Each case needs a name of its own.")
     if len(names) < 3:
         raise ValueError(
-            f"{len(names)} case(s) cannot be split into training, validation and test: at least 3 are needed. Add "
-            'cases, or list them under "training", "validation" and "test" in dataset.json.'
+            f"{len(names)} case(s) or patient(s) cannot be split into training, validation and test: at least 3 are "
+            'needed. Add cases, train on all of them with --split none, or list them under "training", "validation" '
+            'and "test" in dataset.json.'
         )
     ordered = sorted(names, key=lambda name: stems[name])
     if len(ordered) == 3:
@@ -59,7 +60,7 @@ def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:
 
 
 def hippocampus_split(names: Sequence[Name]) -> dict[str, list[Name]]:
-    """The project's split of the MSD hippocampus cases: 122 for training, 25 for validation, 48 for test.
+    """Split the MSD hippocampus cases as the project does: 122 for training, 25 for validation, 48 for test.
 
     Where ``names`` holds all 195 names that the project's tables rest on (``hippocampus_names.json``), only those are
     kept, so that the whole public Task04 gives the same three sections. Any other set is split by position.
@@ -81,12 +82,24 @@ def hippocampus_split(names: Sequence[Name]) -> dict[str, list[Name]]:
     return positional_split(kept)
 
 
-def labelled_subset(training: Sequence[Case], k: int, seed: int) -> list[Case]:
-    """The labelled set of a k-label run: the first k of a shuffle that ``seed`` fixes, so sets of one seed are nested.
+def labelled_subset(training: Sequence[Case], k: int, seed: int, patients: Sequence[str] | None = None) -> list[Case]:
+    """Return the labelled set of a k-label run: the first k of a shuffle that ``seed`` fixes.
+
+    Sets of one seed are nested. Scans of one patient follow each other.
+
+    Args:
+        training: Training cases.
+        k: Number of cases.
+        seed: Seed of the shuffle.
+        patients: Patient of each case; None: each is of another patient.
 
     Raises:
         ValueError: ``k`` is below 1 or above the number of training cases.
     """
     if not 1 <= k <= len(training):
         raise ValueError(f"num_labelled must be between 1 and the {len(training)} training cases, got {k}.")
-    return random.Random(seed).sample(list(training), len(training))[:k]
+    scans: dict[Any, list[Case]] = {}
+    for case, patient in zip(training, range(len(training)) if patients is None else patients, strict=True):
+        scans.setdefault(patient, []).append(case)
+    groups = list(scans.values())
+    return [case for group in random.Random(seed).sample(groups, len(groups)) for case in group][:k]

@@ -19,7 +19,7 @@ from .volume import Volume
 
 logger = logging.getLogger(__name__)
 
-CHECKS_VERSION = 4  # raise it when a check changes, so that files are checked anew
+CHECKS_VERSION = 5  # raise it when a check changes, so that files are checked anew
 THREADS = 4  # unzipping and hashing run beside each other; as many volumes are held in memory
 SHOWN = 20
 

@@ -8,6 +8,7 @@ import numpy as np
 from .grid import Grid
 
 WHOLE = 1e-3  # label values closer than this to a whole number are that number: a slope in the header shifts them
+SLIGHT = 1e-6  # differences below are rounding errors of float32, and not worth a word
 
 
 class BadFileError(Exception):
@@ -56,7 +57,7 @@ class Volume:
 
     @property
     def uneven(self) -> float | None:
-        """A value of a map of labels that is rounded to a whole number; None where all are whole in float32."""
+        """A value of a map of labels that is rounded to a whole number; None where all are whole but for ``SLIGHT``."""
         return self._ids[1]
 
     @cached_property
@@ -75,10 +76,11 @@ class Volume:
             if broken.any():
                 raise BadFileError(f"non-integer label values such as {values[broken][0]:.8g}", self._integer_remedy)
             with np.errstate(over="ignore"):
-                large, off = whole != whole.astype(np.float32), values.astype(np.float32) != whole
+                large = whole != whole.astype(np.float32)
             if large.any():
                 problem = f"label ids such as {values[large][0]:.0f}, which float32 cannot hold: MONAI loads another id"
                 raise BadFileError(problem, "Map the ids to small ones: 0, 1, 2 and so on")
+            off = np.abs(values - whole) > SLIGHT
             if off.any():
                 uneven = float(values[off][0])
             for value, number in zip(whole.tolist(), numbers.tolist(), strict=True):

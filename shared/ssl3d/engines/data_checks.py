@@ -18,8 +18,9 @@ REFERENCE = re.compile(r"@([\w#:]+)")
 def check_data(parser: ConfigParser, engine: str) -> None:
     """Check the items of each data set that an engine needs, before the data sets and the engine are built.
 
-    Scans that would be far too large or too small after resampling are refused by name, or left out of a ``Datalist``
-    or ``PairList`` with ``skip_bad``. Scans whose intensities do not suit the scaling are warned of by name.
+    Scans that would be far too large after resampling, or far too small to train on, are refused by name, or left out
+    of a ``Datalist`` or ``PairList`` with ``skip_bad``. Scans whose intensities do not suit the scaling are warned of
+    by name.
 
     Args:
         parser: config of the running workflow.
@@ -36,7 +37,13 @@ def check_data(parser: ConfigParser, engine: str) -> None:
         if "roi_size" in parser:
             facts["roi_size"] = parser.get_parsed_content("roi_size")
         ours = isinstance(data, (Datalist, PairList))
-        good, faults = fit(data, facts, skip_bad=ours and data.skip_bad, cache_dir=data.cache_dir if ours else None)
+        good, faults = fit(
+            data,
+            facts,
+            training=engine.startswith("train"),
+            skip_bad=ours and data.skip_bad,
+            cache_dir=data.cache_dir if ours else None,
+        )
         if ours and faults:
             data[:] = good
             data.skipped = [*data.skipped, *faults]

@@ -12,6 +12,8 @@ import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
 from . import lock
+from .backbone_check import check_backbone
+from .cases import announce_cases
 from .data_checks import check_data
 from .failures import explain_failures
 from .flag import flag
@@ -77,6 +79,7 @@ def _check(workflow: ConfigWorkflow) -> None:
     for engine in engines:
         check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
+    announce_cases(parser)
 
 
 def _rank() -> int:
@@ -130,30 +133,6 @@ def check_apart(output_dir: str | Path, items: Sequence[Any]) -> None:
                         f"output_dir {folder} holds the scans themselves, such as {path}: results would be taken for "
                         "scans the next time. Choose another folder with --output_dir."
                     )
-
-
-OFFERS = ("encoder_channels", "encoder_strides", "decoder_channels", "decoder_strides")
-
-
-def check_backbone(network: Any) -> None:
-    """Check that the backbone of ``network`` offers what the heads, the views and the passport need.
-
-    Raises:
-        PreflightError: Naming the class and each attribute that is missing or of another kind.
-    """
-    backbone = backbone_of(network)
-    if not isinstance(backbone, torch.nn.Module) or isinstance(backbone, torch.jit.ScriptModule):
-        return  # a compiled network tells nothing
-    missing = [name for name in OFFERS if not _whole_numbers(getattr(backbone, name, None))]
-    if missing:
-        raise PreflightError(
-            f"the backbone {type(backbone).__name__} needs {', '.join(missing)}: a tuple of whole numbers each, finest "
-            "map first for the encoder and last for the decoder. See docs/backbone.md."
-        )
-
-
-def _whole_numbers(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and len(value) > 0 and all(isinstance(n, int) and n > 0 for n in value)
 
 
 def check_overrides(config: dict[str, Any], configs: Path) -> None:

@@ -168,7 +168,7 @@ class Publish:
         return weights.Passport(
             method=method,
             backbone=type(backbone).__name__,
-            backbone_arguments=getattr(backbone, "arguments", {}),
+            backbone_arguments=backbone.arguments,
             part="network",
             network=type(network).__name__,
             corpus=corpus,

@@ -11,6 +11,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from . import checkpoints, lock
+from .cases import section_to_evaluate
 from .preflight import running_workflow
 
 logger = logging.getLogger(__name__)
@@ -67,11 +68,14 @@ def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
     own = {key: value for key, value in flags.items() if key.split("#")[0] not in OF_TRAINING}
     output = Path(parser.get_parsed_content("output_dir")).absolute()
     lines = []
-    if (configs / "evaluate.json").is_file():
+    section = section_to_evaluate(parser)
+    if section and (configs / "evaluate.json").is_file():
         more = {**own, "weights": weights, "output_dir": output}
-        lines.append(f"Evaluate on the test cases: {_command([*files, 'configs/evaluate.json'], more)}")
+        more |= {} if section == "test" else {"section": section}
+        lines.append(f"Evaluate on the {section} cases: {_command([*files, 'configs/evaluate.json'], more)}")
     if (configs / "inference.json").is_file():
-        kept = {key: value for key, value in own.items() if key.split("#")[0] in OF_INFERENCE}
+        # inference.json holds the student alone
+        kept = {k.replace("#student#", "#"): v for k, v in own.items() if k.split("#")[0] in OF_INFERENCE}
         more = {**kept, "weights": weights, "dataset_dir": "/path/to/scans", "output_dir": output / "inference"}
         lines.append(f"Apply to scans: {_command(['configs/inference.json'], more)}")
     if (folder / "pretraining.pth").is_file():

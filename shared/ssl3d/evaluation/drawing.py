@@ -41,7 +41,7 @@ class Plane(NamedTuple):
 
     def title(self, index: int) -> str:
         """Return the name of a slice: plane, number, and the side from which it is seen."""
-        return f"{self.name} {index}, seen {self.seen}"
+        return f"{self.name} {index}, {self.seen}"
 
 
 AXIAL = Plane("axial", "from below", 2, 0, 1, "R", "A")

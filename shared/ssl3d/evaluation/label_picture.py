@@ -22,7 +22,7 @@ def size_of(shape: Sequence[int], spacing: Sequence[float], rows: int, classes: 
     """
     aspects = [drawing.aspect_of(shape, spacing, plane) for plane in PLANES]
     width, height = drawing.fit(aspects, 2.6, 8.0, 11.0)
-    return width, rows * (height + LINE) + LINE * (1 + -(-classes // COLUMNS))
+    return width, rows * (height + 2 * LINE) + LINE * (1 + -(-classes // COLUMNS))
 
 
 def draw_label_maps(
@@ -52,9 +52,9 @@ def draw_label_maps(
             number = slice_with_most(truth, plane, list(names))
             drawing.show(axes, drawing.slice_of(image, plane, number), plane, spacing, window)
             drawing.outline(axes, drawing.slice_of(classes, plane, number), names)
-            axes.set_title(plane.title(number), fontsize=9)
+            axes.set_title(plane.title(number), fontsize=9, loc="left")
         score = "" if np.isnan(dice) else f", mean Dice {dice:.3f}"
-        row[0].set_title(f"{title}{score}\n{row[0].get_title()}", fontsize=9)
+        row[0].set_title(f"{title}{score}\n{row[0].get_title(loc='left')}", fontsize=9, loc="left")
     drawing.class_legend(figure, names, COLUMNS)
 
 

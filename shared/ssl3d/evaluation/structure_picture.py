@@ -71,8 +71,7 @@ def draw(
         index = image.shape[plane.axis] // 2
         scan, groups, tokens = (drawing.slice_of(volume, plane, index) for volume in (image, structures, colours))
         drawing.show(column[0], scan, plane, spacing, window, f"scan, {plane.title(index)}")
-        what = "tokens: three principal components as colours"
-        drawing.show(column[1], np.moveaxis(tokens, 0, -1), plane, spacing, title=what)
+        drawing.show(column[1], np.moveaxis(tokens, 0, -1), plane, spacing, title="tokens as colours")
         drawing.show(column[2], scan, plane, spacing, window, "structure map")
         drawing.overlay(column[2], groups)
     drawing.save(figure, path)

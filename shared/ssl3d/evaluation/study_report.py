@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,71 +14,13 @@ import numpy as np
 from .. import weights
 from ..data.content import replacing
 from ..data.sources import read_source
-from ..engines import progress
 from .drawing import save
 from .palette import curve_colour
-from .statistics import Estimate, estimate
+from .statistics import Estimate
+from .study_runs import Run
+from .study_scores import FEW, Arm, mean_of, read_arm, summarise
 
-METRIC = "val_mean_dice"
 DICE, DIFFERENCE = "mean Dice (95 % interval)", "difference from scratch"  # columns of the table
-
-
-class Run(NamedTuple):
-    """One training of a study.
-
-    Attributes:
-        pretrained: starting weights, as the bundle's key of that name; ``none`` is training from scratch.
-        labels: number of labelled training cases, or ``all``.
-        seed: of the labelled set, the initial weights and the draws.
-    """
-
-    pretrained: str
-    labels: str
-    seed: int
-
-    def folder(self, root: Path) -> Path:
-        """Where the run lives below the study's folder."""
-        start = self.pretrained.strip("./").replace("/", "_")
-        return root / start / f"{self.labels}_labels" / f"seed_{self.seed}"
-
-    @property
-    def start(self) -> str:
-        """What its rows are called: ``scratch``, a bundle's name, or the method in the passport of the weights."""
-        if self.pretrained.lower() == "none":
-            return "scratch"
-        passport = weights.passport_of(self.pretrained) if Path(self.pretrained).is_file() else None
-        return passport.method if passport else Path(self.pretrained).name
-
-
-class Arm(NamedTuple):
-    """The runs of all seeds from one start with one number of labels.
-
-    Attributes:
-        dice: (seeds, cases, classes).
-        distance: the same, 95th percentile of the surface distance in voxels.
-        cases: their names, (cases,).
-        history: rows of each seed's ``history.csv``.
-    """
-
-    start: str
-    labels: str
-    dice: np.ndarray
-    distance: np.ndarray
-    cases: list[str]
-    history: list[list[dict[str, str]]]
-
-    @property
-    def last_third(self) -> float:
-        """What the validation Dice gained over the last third of the steps, in points, mean over the seeds.
-
-        From the last validation in the first two thirds to the last one; nan where there are not both.
-        """
-        gains = []
-        for rows in self.history:
-            validated = [(int(row["steps"]), float(row[METRIC])) for row in rows if row.get(METRIC)]
-            split = [3 * steps <= 2 * int(rows[-1]["steps"]) for steps, _ in validated].count(True)
-            gains.append(validated[-1][1] - validated[split - 1][1] if 0 < split < len(validated) else np.nan)
-        return 100 * float(np.mean(gains))
 
 
 class Outcome(NamedTuple):
@@ -96,36 +39,50 @@ class Outcome(NamedTuple):
 
 
 def write_report(
-    runs: Sequence[Run], root: Path, section: str, bundle: Path, dataset_dir: Path, overrides: Sequence[str] = ()
+    runs: Sequence[Run],
+    root: Path,
+    section: str,
+    bundle: Path,
+    dataset_dir: Path,
+    overrides: Sequence[str] = (),
+    folds: int | None = None,
 ) -> Path:
     """Write ``<section>.md``, ``.csv`` and ``.png`` of finished runs into the study's folder.
 
+    With fewer than five cases the table has means without intervals. The files of a cross-validation are called
+    ``cross_validation``.
+
     Args:
-        runs: ordered by start and labels.
-        root: the study's folder.
-        section: that was evaluated.
-        bundle: folder of the bundle, whose metadata name the classes.
-        dataset_dir: the data.
-        overrides: of the trainings, for the command at the end.
+        runs: Runs, ordered by start and labels.
+        root: Folder of the study.
+        section: Section that was evaluated.
+        bundle: Folder of the bundle, whose metadata name the classes unless the weights' passports do.
+        dataset_dir: Folder of the data.
+        overrides: Settings of the trainings, for the command at the end.
+        folds: Number of folds of a cross-validation; None without one.
 
     Returns:
         Path of the table.
     """
-    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    classes = list(metadata["network_data_format"]["outputs"]["pred"]["channel_def"].values())[1:]
-    synthetic = dataset_dir.is_dir() and read_source(dataset_dir).synthetic
-    arms = [_arm(list(group), root, section) for _, group in itertools.groupby(runs, key=lambda run: run[:2])]
-    seeds = len(arms[0].dice)
-    title = f"{section}, {len(arms[0].cases)} cases, {seeds} seed{'s' * (seeds > 1)}"
-    if synthetic:
+    arms = [read_arm(list(group), root, section) for _, group in itertools.groupby(runs, key=lambda run: run[:2])]
+    classes = _class_names(runs[0].folder(root), bundle, arms[0].dice.shape[2])
+    seeds, cases = len(arms[0].dice), len(arms[0].cases)
+    what = section if folds is None else f"cross-validation, {folds} folds"
+    title = f"{what}, {cases} cases, {seeds} seed{'s' * (seeds > 1)}"
+    if dataset_dir.is_dir() and read_source(dataset_dir).synthetic:
         title = f"mechanics only: {'one seed' if seeds == 1 else f'{seeds} seeds'}, {_steps(arms[0])} steps, synthetic"
     note = (
         "Interval: 95 %, over cases, of each case's mean over the seeds (BCa bootstrap); difference: the same, of each "
         "case's difference from scratch. Last third: what the validation Dice gained over the last third of the steps, "
         "in points. SD of seeds: labelled set, initial weights and draws together."
     )
-    command = _command(runs, root, section, bundle, dataset_dir, overrides)
-    table, results = root / f"{section}.md", outcomes(arms)
+    if cases < FEW:
+        note += f" No intervals: {cases} case{'s' * (cases > 1)} are too few. They show no difference between starts."
+    if folds is not None:
+        note += " Each case is scored once per seed, by the fold that was not trained on it; the last weights count."
+    command = _command(runs, root, section, bundle, dataset_dir, overrides, folds)
+    table = root / f"{section if folds is None else 'cross_validation'}.md"
+    results = outcomes(arms)
     rows = _rows(arms, results, classes)
     table.write_text("\n".join([f"**{title}**", "", *rows, "", note, "", "```", command, "```", ""]))
     _write_cases(arms, classes, table.with_suffix(".csv"))
@@ -133,34 +90,16 @@ def write_report(
     return table
 
 
-def _arm(runs: list[Run], root: Path, section: str) -> Arm:
-    folders = [run.folder(root) for run in runs]
-    dice, distance = (
-        [_scores(folder / section / f"{metric}_raw.csv") for folder in folders]
-        for metric in (METRIC, "val_hausdorff95")
-    )
-    history = [list(csv.DictReader((_history(folder)).open())) for folder in folders]
-    return Arm(
-        runs[0].start,
-        runs[0].labels,
-        np.stack([scores for _, scores in dice]),
-        np.stack([scores for _, scores in distance]),
-        dice[0][0],
-        history,
-    )
-
-
-def _history(folder: Path) -> Path:
-    file = folder / progress.FILE
-    return file if file.is_file() else folder / "demo" / progress.FILE  # of a run on synthetic data
-
-
-def _scores(file: Path) -> tuple[list[str], np.ndarray]:
-    """Names (cases,) and scores (cases, classes) of one run, cases sorted by name."""
-    with file.open(newline="") as stream:
-        _, *rows = csv.reader(stream)  # below the header: case, classes, mean over classes
-    rows.sort()
-    return [row[0] for row in rows], np.array([[float(value) for value in row[1:-1]] for row in rows])
+def _class_names(folder: Path, bundle: Path, count: int) -> list[str]:
+    """Names of the scored classes: of the weights' passport, else of the bundle's metadata, else numbers."""
+    files = [
+        file for file in (folder / "model.pt", folder / "demo" / "model.pt") if file.with_suffix(".json").is_file()
+    ]
+    passport = weights.passport_of(files[0]) if files else None
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
+    found = [list(getattr(passport, "label_names", [])), list(channels.values())[1:]]
+    return next((names for names in found if len(names) == count), [f"class {n}" for n in range(1, count + 1)])
 
 
 def _steps(arm: Arm) -> int:
@@ -179,8 +118,8 @@ def _rows(arms: list[Arm], results: list[Outcome], classes: list[str]) -> Iterat
         values += [_number(arm.last_third, "+.1f"), _interval(outcome.dice)]
         values += [_interval(outcome.difference, "+") if outcome.difference else "-"]
         values += [_number(outcome.dice.seed_sd, ".3f")]
-        values += [f"{estimate(arm.dice[:, :, c]).mean:.3f}" for c in range(len(classes))]
-        values += [f"{estimate(np.nanmean(distance, axis=2)).mean:.2f}"]
+        values += [_number(summarise(arm.dice[:, :, c]).mean, ".3f") for c in range(len(classes))]
+        values += [_number(summarise(mean_of(distance)).mean, ".2f")]
         yield f"| {' | '.join(map(str, values))} |"
 
 
@@ -189,18 +128,20 @@ def _number(value: float, form: str) -> str:
 
 
 def _interval(value: Estimate, sign: str = "") -> str:
+    if not np.isfinite(value.low):
+        return _number(value.mean, f"{sign}.3f")
     return f"{value.mean:{sign}.3f} ({value.low:{sign}.3f} to {value.high:{sign}.3f})"
 
 
 def _means(arm: Arm) -> np.ndarray:
     """(seeds, cases), mean over the classes."""
-    return np.nanmean(arm.dice, axis=2)
+    return mean_of(arm.dice)
 
 
 def _difference(arm: Arm, scratch: Arm | None) -> Estimate | None:
     if scratch is None or scratch is arm or scratch.dice.shape != arm.dice.shape:
         return None
-    return estimate(_means(arm) - _means(scratch))
+    return summarise(_means(arm) - _means(scratch))
 
 
 def _write_cases(arms: list[Arm], classes: list[str], path: Path) -> None:
@@ -216,7 +157,8 @@ def outcomes(arms: Sequence[Arm]) -> list[Outcome]:
     """What the arms of a study came to."""
     scratch = {arm.labels: arm for arm in arms if arm.start == "scratch"}
     return [
-        Outcome(arm.start, arm.labels, estimate(_means(arm)), _difference(arm, scratch.get(arm.labels))) for arm in arms
+        Outcome(arm.start, arm.labels, summarise(_means(arm)), _difference(arm, scratch.get(arm.labels)))
+        for arm in arms
     ]
 
 
@@ -256,12 +198,19 @@ def draw(rows: Sequence[Outcome], path: Path, title: str) -> None:
 
 
 def _command(
-    runs: Sequence[Run], root: Path, section: str, bundle: Path, dataset_dir: Path, overrides: Sequence[str]
+    runs: Sequence[Run],
+    root: Path,
+    section: str,
+    bundle: Path,
+    dataset_dir: Path,
+    overrides: Sequence[str],
+    folds: int | None,
 ) -> str:
-    command = ["ssl3d", "study", f"bundles/{bundle.name}", _public(dataset_dir), root.name, "--section", section]
+    command = ["ssl3d", "study", f"bundles/{bundle.name}", _public(dataset_dir), root.name]
+    command += ["--section", section] if folds is None else ["--folds", str(folds)]
     for name, values in (("labels", 1), ("seeds", 2), ("pretrained", 0)):
         command += [f"--{name}", ",".join(dict.fromkeys(str(run[values]) for run in runs))]
-    return " ".join([*command, *overrides])
+    return " ".join([*command, *(word if word.startswith("--") else shlex.quote(word) for word in overrides)])
 
 
 def _public(dataset_dir: Path) -> str:

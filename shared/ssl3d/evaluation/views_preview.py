@@ -126,7 +126,7 @@ def draw(
     curves = CURVE_HEIGHT * ceil(len(panels) / columns)
     figure = Figure(figsize=(width, slices + curves), layout="constrained")
     hidden = any(np.isnan(volume).any() for volume in volumes.values())
-    notes = f"axial, seen from below; black margins: outside the scan{'; blue: hidden' * hidden}"
+    notes = f"axial, from below; black margins: outside the scan{'; blue: hidden' * hidden}"
     figure.suptitle(f"{title}\n{notes}", fontsize=10)
     above, *below = figure.subfigures(2, 1, height_ratios=(slices, curves)) if panels else [figure]
     grid = above.subplots(len(first), len(volumes), squeeze=False)

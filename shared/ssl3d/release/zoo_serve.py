@@ -21,10 +21,9 @@ BLOCK = 1 << 16
 class Handler(SimpleHTTPRequestHandler):
     """Serve files whole or in part (``Range: bytes=first-last``), and answer every request with a status."""
 
-    raw_requestline: bytes  # of http.server, whose types do not list it
-
     default_request_version = "HTTP/1.0"  # with HTTP/0.9, answers to odd request lines would have no status line
     timeout = 60  # seconds without a byte from the client
+    raw_requestline: bytes  # of http.server, whose types do not list it
     rest = -1  # bytes to send; -1: up to the end
 
     def parse_request(self) -> bool:

@@ -20,6 +20,7 @@ from ssl3d.engines.settings import check_settings
         ("roi_size", (32, 48, 32), [32, 48, 32]),
         ("pixdim", 1.5, [1.5, 1.5, 1.5]),
         ("pixdim", [1, 1, 2.5], [1, 1, 2.5]),
+        ("pixdim", {"_target_": "some.function"}, {"_target_": "some.function"}),
         ("epochs", 3, 3),
         ("epochs", "@other", "@other"),
         ("learning_rate", 0.1, 0.1),

@@ -1,0 +1,45 @@
+"""``ssl3d bench``."""
+
+from collections.abc import Sequence
+
+from ..engines import flag
+from ..release import bench as run_bench
+from ..release import bench_inference as run_bench_inference
+
+
+def bench(
+    bundle: str,
+    size: int | Sequence[int] | None = None,
+    batch_size: int | None = None,
+    paper: bool | str = False,
+    repeats: int = 5,
+    device: str = "cpu",
+    inference: bool | str = False,
+    spacing: Sequence[float] = (0.75, 0.75, 1.5),
+    settings: dict | None = None,
+) -> None:
+    """Measure time and memory of a pre-training step, or of segmenting a large CT, beside what the networks need.
+
+    No data are read: volumes are random, the CT is made. Close other programs first: the load average is printed with
+    the table.
+
+    Example: ssl3d bench bundles/gvsl_pretraining --size 64 --batch_size 1 --paper true
+
+    Args:
+        bundle: folder of a pre-training bundle; with inference, of a segmentation bundle.
+        size: voxels along each axis, one number or three; comma-separated. The bundle's roi_size when not given; with
+            inference 512,512,300.
+        batch_size: the bundle's when not given; not with inference.
+        paper: true takes the settings of the publication, paper.json; not with inference.
+        repeats: timed steps, or runs over the CT.
+        device: cpu or cuda.
+        inference: true segments a CT stage by stage, as inference.json has it.
+        spacing: of the CT in mm; comma-separated.
+        settings: further keys of the bundle's config, such as "{'crops': [1, 1, 1]}"; not with inference.
+    """
+    if flag(inference):
+        if batch_size is not None or flag(paper) or settings:
+            raise ValueError("batch_size, paper and settings are of a training step: leave them out with inference.")
+        print(run_bench_inference(str(bundle), size, spacing, repeats, str(device)))
+    else:
+        print(run_bench(str(bundle), size, batch_size, paper, repeats, str(device), settings))

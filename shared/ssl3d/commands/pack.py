@@ -1,0 +1,23 @@
+"""``ssl3d pack``."""
+
+from pathlib import Path
+
+from ..release import pack as run_pack
+from ..release import request
+
+
+def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: str | None = None) -> None:
+    """Pack bundles into zip files that run without ssl3d installed, with an index that makes the folder a zoo.
+
+    Example: ssl3d pack gvsl_pretraining hippocampus_mri_segmentation
+
+    Args:
+        names: of bundles; all when not given.
+        output_dir: folder of the zip files.
+        bundles: folder of the bundles.
+        zoo: write the form of a pull request to the MONAI Model Zoo into this folder, instead of zip files.
+    """
+    written = (
+        run_pack(Path(bundles), Path(output_dir), names) if zoo is None else request(Path(bundles), Path(zoo), names)
+    )
+    print("\n".join(map(str, written)))

@@ -1,0 +1,57 @@
+"""``ssl3d study``."""
+
+from collections.abc import Sequence
+
+from ..evaluation.study import study as run_study
+from ..evaluation.study_runs import settings_as_text
+from .values import several
+
+
+def study(
+    bundle: str,
+    dataset_dir: str,
+    output_dir: str,
+    labels: str | int | Sequence[str | int] = (4, 16, "all"),
+    seeds: int | Sequence[int] = (0, 1, 2),
+    pretrained: str | Sequence[str] = "none",
+    section: str = "validation",
+    folds: int | None = None,
+    jobs: int = 2,
+    **settings: object,
+) -> str:
+    """Train and evaluate a segmentation bundle with few and many labels, and write one table with intervals.
+
+    Keys of the bundle's config can follow as further flags, such as --epochs 20, --label_names head,body,tail or
+    --train#trainer#amp true; they hold for all runs. Stopped, the study goes on where it was when it is started again.
+
+    Example: ssl3d study bundles/hippocampus_mri_segmentation Task04_Hippocampus my_study --labels 4,all --seeds 0,1
+
+    Args:
+        bundle: folder of the bundle.
+        dataset_dir: its data.
+        output_dir: folder of the study; it holds every run with its log, and the tables.
+        labels: numbers of labelled training cases, or all; comma-separated.
+        seeds: comma-separated.
+        pretrained: starting weights: none, names of bundles, paths; comma-separated.
+        section: validation, to choose settings; test, once they are frozen.
+        folds: cross-validation with so many folds, for few labels; the number of cases gives leave-one-out.
+        jobs: runs at a time, one thread each.
+        settings: keys of the bundle's config.
+
+    Returns:
+        Path of the table, printed.
+    """
+    table = run_study(
+        str(bundle),
+        str(dataset_dir),
+        str(output_dir),
+        labels=several(labels),
+        seeds=[int(seed) for seed in several(seeds)],
+        pretrained=[str(start) for start in several(pretrained)],
+        section=section,
+        folds=None if folds is None else int(folds),
+        jobs=jobs,
+        settings=settings_as_text(settings),
+    )
+    print(table.read_text())
+    return str(table)

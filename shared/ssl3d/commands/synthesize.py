@@ -1,0 +1,34 @@
+"""``ssl3d synthesize``."""
+
+from collections.abc import Sequence
+
+from ..data.synthetic import synthesize as write_synthetic
+
+
+def synthesize(
+    kind: str,
+    output_dir: str,
+    subjects: int = 8,
+    seed: int = 0,
+    size: int = 96,
+    contrasts: str | Sequence[str] | None = None,
+    label_maps: str | None = None,
+) -> str:
+    """Write a data set of synthetic anatomy in Decathlon layout, with landmarks and deformation fields.
+
+    Example: ssl3d synthesize brain_mri brains --subjects 20 --contrasts t1n,t2w
+
+    Args:
+        kind: brain_mri (whole heads), hippocampus_mri (1 mm crops around the right hippocampus), abdominal_ct (13
+            organs), chest_ct (classes: healthy, two kinds of opacities) or heart_ct (chambers, vessels, coronaries).
+        output_dir: new or empty folder, or one with a set of the same settings, which is then reused.
+        subjects: how many.
+        seed: another seed gives other subjects.
+        size: voxels along an axis; the field of view of a kind does not change with it.
+        contrasts: of brain_mri and hippocampus_mri: t1n (the default), t1c, t2w, t2f; comma-separated.
+        label_maps: folder of NIfTI label maps to paint with random contrast (brain_mri only).
+
+    Returns:
+        Path of dataset.json, printed.
+    """
+    return str(write_synthetic(str(kind), str(output_dir), subjects, seed, size, contrasts, label_maps))

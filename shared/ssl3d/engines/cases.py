@@ -1,0 +1,106 @@
+"""Who is in training, validation and test: one log line at the start of a run, and ``cases.json``."""
+
+import logging
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from monai.bundle import ConfigParser
+
+from ..data.content import replacing
+from ..data.readable_json import readable_json
+from ..data.splits import SECTIONS
+
+logger = logging.getLogger(__name__)
+
+FILE = "cases.json"
+TRAINING, VALIDATION = "train#dataset#data", "validate#dataset#data"
+FEW = 5  # validation cases: with fewer the choice of the best weights is mostly chance
+SHOWN = 6  # names of a section in the log
+
+
+def announce_cases(parser: ConfigParser) -> None:
+    """Log who is in which section and write ``cases.json`` into the run's folder, for trainings and evaluations.
+
+    A training without validation cases is told to keep the last weights. The first process of a distributed run
+    alone speaks.
+
+    Args:
+        parser: The parser of the running workflow, whose data are built already.
+
+    Raises:
+        ValueError: an evaluation without cases.
+    """
+    run = " ".join(map(str, parser.get("run", []))).replace("::", "#")
+    trains = "@train#trainer.run()" in run
+    if not trains or TRAINING not in parser:
+        if VALIDATION in parser and "@validate#evaluator.run()" in run:
+            _check_evaluated(parser)
+        return
+    training = parser.get_parsed_content(TRAINING)
+    validation = parser.get_parsed_content(VALIDATION) if VALIDATION in parser else []
+    document = describe_cases(training, validation)
+    if not validation:
+        warnings.filterwarnings("ignore", message=".*dataloader. is empty", category=UserWarning)  # said below
+    if dist.is_initialized() and dist.get_rank() > 0:
+        return
+    parts = ", ".join(f"{len(document[s])} for {s} ({_some(document[s])})" for s in SECTIONS if document.get(s))
+    rest = f"; {len(document['left_out'])} left out ({_some(document['left_out'])})" if document["left_out"] else ""
+    file = Path(parser.get_parsed_content("run_dir" if "run_dir" in parser else "output_dir")) / FILE
+    how = f" [{document['split']}]" if document["split"] else ""
+    logger.info("Cases: %s%s%s. All names: %s", parts, rest, how, file.absolute())
+    if not validation:
+        logger.warning("Nothing is validated: the weights of the last epoch are kept.")
+    elif len(validation) < FEW:
+        logger.warning(
+            "Only %d validation case(s) (%s): the best weights are chosen on them, and their score says little. For "
+            'scores of all cases train one run per fold: --split "folds 5/0" to "folds 5/4".',
+            len(validation),
+            _some(document["validation"]),
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary:
+        temporary.write_text(readable_json(document), encoding="utf-8")
+
+
+def describe_cases(training: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Names of the cases of each section, as ``--split`` reads them back.
+
+    Args:
+        training, validation: Items of the run, with ``name`` or ``image``; of a ``Datalist`` its ``sections`` name the
+            test cases too.
+    """
+    sections = getattr(training, "sections", {})
+    document: dict[str, Any] = {"split": getattr(training, "how", "")}
+    document["training"], document["validation"] = _names(training), _names(validation)
+    used = {*document["training"], *document["validation"]}
+    document["test"] = [name for name in sections.get("test", []) if name not in used]
+    listed = (name for section in ("training", "validation") for name in sections.get(section, []))
+    document["left_out"] = [name for name in listed if name not in used]
+    return document
+
+
+def section_to_evaluate(parser: ConfigParser) -> str:
+    """Return ``test``, or where the run's data have no such cases ``validation``, or an empty text without these."""
+    sections = getattr(parser.get_parsed_content(TRAINING), "sections", {}) if TRAINING in parser else {}
+    return next((section for section in ("test", "validation") if sections.get(section)), "" if sections else "test")
+
+
+def _names(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [str(item.get("name", item.get("image", ""))) for item in items]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= SHOWN else f"{', '.join(names[: SHOWN // 2])}, ..., {names[-1]}"
+
+
+def _check_evaluated(parser: ConfigParser) -> None:
+    data = parser.get_parsed_content(VALIDATION)
+    if len(data) == 0:
+        section = parser.get_parsed_content("section") if "section" in parser else "validation"
+        raise ValueError(
+            f"There are no cases for {section}: this split validates on nothing. Choose another --section, such as "
+            "training, or the --split of the training run."
+        )
