@@ -20,8 +20,8 @@ from .templates import Template, original_affine
 logger = logging.getLogger(__name__)
 
 TABLE = "points.csv"
-# Measured on synthetic abdomens, two thirds of them cut in two: 8 % of the points that a scan does not show reach it, and
-# 64 % of those that it shows.
+# Measured on synthetic abdomens, two thirds of them cut in two: 8 % of the points that a scan does not show reach it,
+# and 64 % of those that it shows.
 MIN_SCORE = 0.75
 FORMATS = ("mrk.json", "csv", "json")
 
