@@ -63,7 +63,7 @@ def test_pairs_of_a_data_set(make_dataset):
     }
     assert not pairs.synthetic
     assert pairs.skipped == []
-    assert pairs.corpus == [{"name": "set", "count": 2, "licence": "unknown"}]
+    assert pairs.corpus == [{"name": "unnamed", "count": 2, "licence": "unknown"}]
     assert all("fixed_label" not in item for item in PairList(folder, "test", labels="ignored"))
     assert pickle.loads(pickle.dumps(pairs)) == pairs
 

@@ -108,4 +108,4 @@ def test_a_blank_licence_is_unknown(tmp_path, content, licence):
     folder = good_set(tmp_path)
     (folder / "dataset.json").write_text(json.dumps(content | {"name": " "}))
     (corpus,) = Datalist(folder, "training").corpus
-    assert corpus == {"name": folder.name, "count": len(Datalist(folder, "training")), "licence": licence}
+    assert corpus == {"name": "unnamed", "count": len(Datalist(folder, "training")), "licence": licence}

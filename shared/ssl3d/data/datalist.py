@@ -134,7 +134,7 @@ class Datalist(list):
             _warn_of_absent(absent_ids(good, label_ids, cache_dir), source)
         self.skip_bad, self.cache_dir = skip_bad, cache_dir
         self.synthetic = source.synthetic
-        self.corpus = [{"name": source.name, "count": len(self), "licence": source.licence}]
+        self.corpus = [{"name": source.published_name, "count": len(self), "licence": source.licence}]
         logger.info(
             "%s: %d of %d %s cases.%s",
             source.name,

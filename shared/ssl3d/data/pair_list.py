@@ -12,7 +12,7 @@ import numpy as np
 from .datalist import LABELS, Datalist
 from .dicom_cases import with_series
 from .pairs import by_group, chances
-from .sources import licence_of, listed_sections, name_of, portable
+from .sources import UNNAMED, licence_of, listed_sections, name_of, portable, published_name_of
 from .splits import SECTIONS, case_name
 from .texts import printable, read_json
 from .validation import validate
@@ -115,7 +115,7 @@ class PairList(list):
                 raise ValueError("No pair is left: a file of each was left out.")
             self.synthetic = content.get("synthetic") is True
             licence = licence_of(content)
-            self.corpus = [{"name": str(content["name"]), "count": len(usable), "licence": licence}]
+            self.corpus = [{"name": content.get("published_name", UNNAMED), "count": len(usable), "licence": licence}]
         self.skip_bad, self.cache_dir = skip_bad, cache_dir
         mark = {"synthetic": True} if self.synthetic else {}
         super().__init__(_item(fixed, moving) | mark for fixed, moving in chosen)
@@ -169,7 +169,8 @@ def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> d
         return None
     content |= {section: [] for section in SECTIONS} | listed_sections(content, file)
     folder = file.parent if dataset_dir is None else Path(dataset_dir).expanduser().absolute()
-    return {**content, "name": name_of(content, folder), "folder": folder, "file": file}
+    names = {"name": name_of(content, folder), "published_name": published_name_of(content)}
+    return {**content, **names, "folder": folder, "file": file}
 
 
 def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:

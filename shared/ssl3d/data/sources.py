@@ -21,6 +21,9 @@ LISTS = {  # names of a section in JSON files of the Decathlon, of MONAI and of 
 PATHS = ("image", "fixed", "moving")  # keys by which a list is one of cases
 
 
+UNNAMED = "unnamed"
+
+
 class Source(NamedTuple):
     """A data set as its files list it.
 
@@ -33,6 +36,8 @@ class Source(NamedTuple):
         sections: Section -> entries with ``image`` (absolute path or list of them), ``name``, optional ``label`` and
             other keys of the JSON file as they are.
         folder: Folder of the data set.
+        published_name: The name in its JSON file, which its author gave; ``unnamed`` without one, since the name of a
+            folder is not meant for publication.
     """
 
     name: str
@@ -42,6 +47,7 @@ class Source(NamedTuple):
     listed: bool
     sections: dict[str, list[dict[str, Any]]]
     folder: Path
+    published_name: str = UNNAMED
 
 
 def read_source(
@@ -88,7 +94,16 @@ def read_source(
             )
     _name_entries([entry for entries in sections.values() for entry in entries], folder)
     name, labels = name_of(content, folder), _labels(content.get("labels"))
-    return Source(name, licence_of(content), content.get("synthetic") is True, labels, listed, sections, folder)
+    return Source(
+        name,
+        licence_of(content),
+        content.get("synthetic") is True,
+        labels,
+        listed,
+        sections,
+        folder,
+        published_name_of(content),
+    )
 
 
 def canonical_section(key: str) -> str | None:
@@ -135,6 +150,11 @@ def _declared_channels(content: Mapping[str, Any]) -> int | None:
 def name_of(content: Mapping[str, Any], folder: Path) -> str:
     """The name of a data set, as its JSON file says; that of its folder where it does not."""
     return printable(str(content.get("name") or "").strip() or folder.name)
+
+
+def published_name_of(content: Mapping[str, Any]) -> str:
+    """Return the name of a data set in its JSON file; ``unnamed`` without one."""
+    return printable(str(content.get("name") or "").strip() or UNNAMED)
 
 
 def licence_of(content: Mapping[str, Any]) -> str:

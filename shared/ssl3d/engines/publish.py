@@ -2,9 +2,6 @@
 
 import json
 import logging
-import os
-import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from ..version import __version__
 from ..weights.facts import preprocessing
 from . import checkpoints
 from .class_channels import describe_classes
+from .command_line import public_command
 from .flag import flag
 from .start import backbone_of, is_synthetic
 from .writable import check_writable
@@ -163,7 +161,7 @@ class Publish:
             method = self.start.method if goes_on else f"{method}, from weights of {self.start.method}"
         results = []
         if best_metric is not None:
-            results = [{"metric": "best validation value", "value": best_metric, "command": _command()}]
+            results = [{"metric": "best validation value", "value": best_metric, "command": public_command()}]
         backbone = backbone_of(network)
         return weights.Passport(
             method=method,
@@ -192,15 +190,3 @@ def _joined(corpora: list[dict]) -> list[dict]:
         if key not in sets or entry["count"] > sets[key]["count"]:
             sets[key] = entry
     return list(sets.values())
-
-
-def _command() -> str:
-    """The command line of this process, with the folder of real data under its variable's name."""
-    command = " ".join(_quoted(word) for word in ["python", *sys.orig_argv[1:]])
-    data = os.environ.get("SSL3D_DATA")
-    return command.replace(data, "$SSL3D_DATA") if data else command
-
-
-def _quoted(word: str) -> str:
-    """``word`` for a shell; a list of configs, which holds single quotes, in double ones."""
-    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)

@@ -20,6 +20,9 @@ from .templates import Template, original_affine
 logger = logging.getLogger(__name__)
 
 TABLE = "points.csv"
+# Measured on synthetic abdomens, two thirds of them cut in two: 8 % of the points that a scan does not show reach it,
+# and 64 % of those that it shows.
+MIN_SCORE = 0.75
 FORMATS = ("mrk.json", "csv", "json")
 
 
@@ -75,7 +78,7 @@ class FoundPoints:
         format: ``mrk.json`` (3D Slicer), ``csv`` or ``json``; None: that of the file ``points``, else ``mrk.json``.
         points: file of the template's points, whose format is taken.
         coordinates: ``world`` (mm, RAS+) or ``voxel`` (of each scan's file).
-        min_score: in [-1, 1].
+        min_score: in [-1, 1]; -1 keeps every point.
 
     Raises:
         ValueError: another format, or one that has no voxels; a score outside of its range.
@@ -89,7 +92,7 @@ class FoundPoints:
         format: str | None = None,
         points: str | Path | None = None,
         coordinates: str = "world",
-        min_score: float = -1.0,
+        min_score: float = MIN_SCORE,
     ) -> None:
         if format is None:
             taken = next((known for known in FORMATS if str(points or "").lower().endswith(f".{known}")), None)
