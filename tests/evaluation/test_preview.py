@@ -62,6 +62,21 @@ def test_the_median_case_is_drawn_and_synthetic_data_are_named(tmp_path, draws, 
     assert (86, 180, 233) in colours, "the second's"
 
 
+def test_a_picture_that_fails_costs_no_run(tmp_path, monkeypatch, caplog):
+    (tmp_path / "history.csv").write_text(HISTORY)
+    evaluator, trainer = engine(), engine()
+    Preview(tmp_path, evaluator, ["head", "tail"]).attach(trainer)
+    evaluator.state.epoch = trainer.state.epoch = 2
+    evaluator.fire_event(Events.EPOCH_STARTED)
+    item, output = case("one", 0, False)
+    evaluator.state.batch, evaluator.state.output = [item], [output]
+    evaluator.fire_event(Events.ITERATION_COMPLETED)
+    monkeypatch.setattr(preview_module, "draw", lambda *_: 1 / 0)
+    trainer.fire_event(Events.EPOCH_COMPLETED)
+    assert "preview.png was not drawn: ZeroDivisionError" in caplog.text
+    assert not (tmp_path / "preview.png").exists()
+
+
 def test_no_volume_waits_in_memory(tmp_path, draws):
     """What is held is the same after one case and after ten, and nothing is left on disk."""
     (tmp_path / "history.csv").write_text(HISTORY)

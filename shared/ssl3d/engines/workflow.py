@@ -8,7 +8,7 @@ from monai.bundle import ConfigWorkflow
 
 
 def find_workflow() -> ConfigWorkflow | None:
-    """Return the bundle workflow that calls, directly or not, the caller of this function; None where there is none.
+    """Return the bundle workflow that calls, directly or not, the caller of this function; None if no workflow runs.
 
     An expression of a config sees the merged config no other way.
     """

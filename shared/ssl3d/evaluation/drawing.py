@@ -5,7 +5,9 @@ sagittal one. The front is at the top of an axial picture, the head at the top o
 that say so. Pixels have the proportions of the voxels. A class has the same colour in every picture, see ``palette``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +16,21 @@ import numpy as np
 from ..data.content import replacing
 from .palette import HIDDEN, class_colour, class_colours
 
+logger = logging.getLogger(__name__)
+
 SYNTHETIC = "mechanics only: synthetic anatomy"
 MAX_ASPECT = 4.0  # of a panel in a layout: thin slabs still leave room for their titles
 GAP = 0.08  # inches between panels
 LINE = 0.24  # inches of a title's line
+
+
+@contextmanager
+def never_fatal(picture: Path) -> Iterator[None]:
+    """Log whatever goes wrong while ``picture`` is drawn: no run is lost for a picture of it."""
+    try:
+        yield
+    except Exception as error:
+        logger.warning("%s was not drawn: %s: %s", picture, type(error).__name__, error)
 
 
 class Plane(NamedTuple):

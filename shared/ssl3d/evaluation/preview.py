@@ -79,7 +79,8 @@ class Preview:
             with self.path.with_name(progress.FILE).open(newline="") as file:
                 history = list(csv.DictReader(file))
             title = f"{SYNTHETIC if self.synthetic else 'validation'}, median case {name}".strip()
-            draw(self.path, image, label, pred, self.label_names, history, title, self.spacing)
+            with drawing.never_fatal(self.path):
+                draw(self.path, image, label, pred, self.label_names, history, title, self.spacing)
 
 
 def _classes(one_hot: Tensor) -> np.ndarray:

@@ -75,7 +75,8 @@ class ViewsPreview:
             return
         with self.path.with_name(progress.FILE).open(newline="") as file:
             history = list(csv.DictReader(file))
-        self.draw(f"after {trainer.state.iteration} steps", history)
+        with drawing.never_fatal(self.path):
+            self.draw(f"after {trainer.state.iteration} steps", history)
 
     def draw(self, title: str, history: Sequence[Mapping[str, str]] = ()) -> None:
         """Draw the views that were kept.
@@ -86,9 +87,11 @@ class ViewsPreview:
         """
         training = self.network.training
         self.network.eval()
-        with torch.no_grad():
-            pictures = {name: p.float().cpu().numpy() for name, p in self.network.pictures(self.views).items()}
-        self.network.train(training)
+        try:
+            with torch.no_grad():
+                pictures = {name: p.float().cpu().numpy() for name, p in self.network.pictures(self.views).items()}
+        finally:
+            self.network.train(training)
         title = f"{SYNTHETIC if self.synthetic else 'validation'}, {title}"
         draw(self.path, pictures, history, title, self.spacing, self.names)
 
