@@ -90,7 +90,11 @@ def main() -> None:
                 if not arguments.check:
                     file.write_text(readable_json(expected))
     if drifted:
-        print("Run tools/sync_family.py, or name the id in tools/families.json." if arguments.check else "Brought up to date.")
+        print(
+            "Run tools/sync_family.py, or name the id in tools/families.json."
+            if arguments.check
+            else "Brought up to date."
+        )
     raise SystemExit(1 if drifted and arguments.check else 0)
 
 
