@@ -108,7 +108,7 @@ class Checkpoints:
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(checkpoint[name])
-            epoch, self.best = checkpoint["epoch"], checkpoint["best"]
+            self.best = checkpoint["best"]
         except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{self.path} belongs to a run with other settings ({str(error).splitlines()[0]}). Resume with the "
@@ -118,7 +118,6 @@ class Checkpoints:
             logger.warning(f"{self.path} does not record its settings and data: make sure that they are the same.")
         self.best_iteration = checkpoint.get("best_iteration", 0)
         self.best_per_class = checkpoint.get("best_per_class", [])
-        logger.info(f"Resuming {self.path} after epoch {epoch}.")
         return checkpoint
 
     def _weights(self) -> str:
@@ -143,6 +142,7 @@ class Checkpoints:
         if trainer.scaler is not None and "scaler" in self.loaded:
             trainer.scaler.load_state_dict(self.loaded["scaler"])
         trainer.state.epoch = self.loaded["epoch"]
+        logger.info(f"Resumed {self.path} after epoch {self.loaded['epoch']} of {trainer.state.max_epochs}.")
         trainer.state.iteration = self.loaded.get("iteration", self.loaded["epoch"] * trainer.state.epoch_length)
         if self.evaluator is not None:
             self.evaluator.state.best_metric = self.loaded["best_metric"]
