@@ -4,6 +4,7 @@ import json
 import logging
 import shlex
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,9 @@ def _training(parser: ConfigParser, folder: Path) -> None:
     checkpoint = torch.load(folder / checkpoints.FILE, map_location="cpu", weights_only=True)
     if checkpoint["best"] is not None:
         name = parser.get_parsed_content("validate::evaluator").state.key_metric_name
-        scores, names = checkpoint["best_per_class"], list(parser.get("label_names", []) or [])
-        each = [f"{label} {score:.3f}" for label, score in zip(names, scores, strict=len(names) == len(scores))]
+        scores = checkpoint["best_per_class"]
+        names = parser.get_parsed_content("classes").names if "classes" in parser else []
+        each = [f"{label} {score:.3f}" for label, score in zip(names, scores, strict=False)]
         cases = len(parser.get_parsed_content("validate::dataset"))
         text = f"Validation, epoch {checkpoint['best_metric_epoch']}: {name} {checkpoint['best_metric']:.4f}"
         logger.info(f"{text} on {cases} case(s)" + (f" ({', '.join(each)})" if each else ""))
@@ -95,7 +97,7 @@ def _flags() -> dict[str, Any]:
     """Return the flags of this process's command line, without dashes; lists of configs as lists."""
     flags: dict[str, Any] = {}
     words = sys.argv[1:]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
             flags[key.replace("::", "#")] = value if equals else following
