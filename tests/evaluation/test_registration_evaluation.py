@@ -227,7 +227,7 @@ def test_flat_volumes_are_drawn_too(tmp_path):
 def test_ants_that_is_not_installed_is_said_before_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(ants_baseline, "find_spec", lambda name: None)
     RegistrationReport(tmp_path)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install ssl3d\[register\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install antspyx"):
         RegistrationReport(tmp_path, ants=True)
 
 

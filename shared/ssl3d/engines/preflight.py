@@ -22,7 +22,7 @@ from .monai_label import adopt_monai_label
 from .overrides import unknown_keys
 from .settings import check_settings
 from .start import backbone_of
-from .workflow import find_workflow, root_cause, started_by_command_line
+from .workflow import find_workflow, rank, root_cause, started_by_command_line
 from .writable import PreflightError, check_writable
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def _check(workflow: ConfigWorkflow) -> None:
     engines = re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run"))))
     if "output_dir" in parser:
         check_writable("output_dir", parser.get_parsed_content("output_dir"))
-        if any(engine.startswith("train") for engine in engines) and _rank() == 0:
+        if any(engine.startswith("train") for engine in engines) and rank() == 0:
             lock.hold(parser.get_parsed_content("output_dir"))
     if "amp" in parser and flag(parser["amp"]) and torch.device(parser.get_parsed_content("device")).type == "cpu":
         logger.warning("--amp true has no effect on a CPU: the run uses full precision.")
@@ -80,10 +80,6 @@ def _check(workflow: ConfigWorkflow) -> None:
         check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
     announce_cases(parser)
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def running_workflow() -> ConfigWorkflow:

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 from . import checkpoints, lock
 from .cases import section_to_evaluate
 from .preflight import running_workflow
+from .workflow import rank
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,12 @@ OF_INFERENCE = ("pixdim", "roi_size", "network_def", "device")
 
 
 def summary() -> None:
-    """Log skipped files, scores, weights, picture, output folder and next commands; last entry of each ``run`` list."""
+    """Log skipped files, scores, weights, picture, output folder and next commands; last entry of each ``run`` list.
+
+    Of several processes the first one does, which has written the files.
+    """
+    if rank() > 0:
+        return
     workflow = running_workflow()
     parser = workflow.parser
     for id in DATA:

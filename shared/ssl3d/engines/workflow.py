@@ -4,6 +4,7 @@ import inspect
 import sys
 from pathlib import Path
 
+import torch.distributed as dist
 from monai.bundle import ConfigWorkflow
 
 
@@ -19,6 +20,11 @@ def find_workflow() -> ConfigWorkflow | None:
             return workflow
         frame = frame.f_back
     return None
+
+
+def rank() -> int:
+    """Return the number of this process among those of a distributed run, 0 where it is alone."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def started_by_command_line() -> bool:

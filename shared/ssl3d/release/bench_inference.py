@@ -155,7 +155,8 @@ def stage_of(transform: Any) -> str:
     for kind, name in STAGES:
         if isinstance(transform, kind):
             return name
-    return "intensity" if "Intensity" in type(transform).__name__ else type(transform).__name__
+    name = type(transform).__name__
+    return "intensity" if "Intensity" in name or name.startswith("Scale") else name
 
 
 def write_ct(path: Path, shape: Sequence[int], spacing: Sequence[float]) -> float:
