@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from ssl3d import cli
 from ssl3d.engines import flag
 from ssl3d.version import __version__
 
-BENCH, STUDY = (importlib.import_module(f"ssl3d.commands.{name}") for name in ("bench", "study"))
+RELEASE, STUDY = (importlib.import_module(f"ssl3d.{name}") for name in ("release", "evaluation.study"))
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
@@ -33,13 +34,22 @@ def test_the_overview_has_each_command_and_its_file(command, monkeypatch, capsys
     assert hasattr(importlib.import_module(f"ssl3d.commands.{command}"), command)
 
 
-def test_the_version_needs_no_heavy_library():
-    script = (
-        "import sys; sys.argv = ['ssl3d', '--version']; from ssl3d.cli import main; main(); "
-        "print([name for name in ('torch', 'monai', 'numpy', 'nibabel') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == f"ssl3d {__version__}\n[]\n"
+def test_version_help_and_complaints_need_no_heavy_library():
+    script = """
+import sys
+from ssl3d.cli import COMMANDS, main
+for words in (["--version"], [], *([name, "--help"] for name in COMMANDS), ["doctor", "x", "--againt"], ["zoo"]):
+    sys.argv = ["ssl3d", *words]
+    try:
+        main()
+    except SystemExit:
+        pass
+print([name for name in ("torch", "monai", "numpy", "nibabel") if name in sys.modules])
+"""
+    environment = {**os.environ, "PAGER": "cat"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.startswith(f"ssl3d {__version__}\n")
+    assert done.stdout.endswith("\n[]\n")
 
 
 @pytest.mark.parametrize(
@@ -86,8 +96,8 @@ def test_lists_of_the_study(arguments, labels, seeds, monkeypatch, tmp_path):
     found = {}
     (tmp_path / "table.md").write_text("| table |")
     monkeypatch.setattr(
-        importlib.import_module("ssl3d.commands.study"),
-        "run_study",
+        STUDY,
+        "study",
         lambda *_, **options: found.update(options) or tmp_path / "table.md",
     )
     monkeypatch.setattr(sys, "argv", ["ssl3d", "study", "bundle", "data", "out", *arguments])
@@ -103,8 +113,8 @@ def test_further_flags_of_the_study_go_to_the_runs_as_they_were_written(monkeypa
     found = {}
     (tmp_path / "table.md").write_text("| table |")
     monkeypatch.setattr(
-        importlib.import_module("ssl3d.commands.study"),
-        "run_study",
+        STUDY,
+        "study",
         lambda *_, **options: found.update(options) or tmp_path / "table.md",
     )
     flags = {
@@ -128,9 +138,7 @@ def test_further_flags_of_the_study_go_to_the_runs_as_they_were_written(monkeypa
 )
 def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
     found = []
-    monkeypatch.setattr(
-        importlib.import_module("ssl3d.commands.bench"), "run_bench", lambda *given: found.extend(given) or "| table |"
-    )
+    monkeypatch.setattr(RELEASE, "bench", lambda *given: found.extend(given) or "| table |")
     monkeypatch.setattr(sys, "argv", ["ssl3d", "bench", "bundle", *arguments])
     cli.main()
     assert found[:3] == ["bundle", size, None]
@@ -142,8 +150,8 @@ def test_sizes_of_the_bench(arguments, size, paper, monkeypatch, capsys):
 def test_the_bench_of_inference(monkeypatch, capsys):
     found = []
     monkeypatch.setattr(
-        importlib.import_module("ssl3d.commands.bench"),
-        "run_bench_inference",
+        RELEASE,
+        "bench_inference",
         lambda *given: found.extend(given) or "| table |",
     )
     arguments = ["--inference", "true", "--size", "512,512,300", "--spacing", "0.8,0.8,1"]

@@ -1,1 +1,4 @@
-"""The commands of ``ssl3d``, one file each: a command loads what it needs and nothing else."""
+"""The commands of ``ssl3d``, one file each.
+
+A command imports what it needs when it is called, so that help and complaints about flags come at once.
+"""

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 
-from ..engines import flag
-from ..release import bench as run_bench
-from ..release import bench_inference as run_bench_inference
-
 
 def bench(
     bundle: str,
@@ -37,6 +33,10 @@ def bench(
         spacing: of the CT in mm; comma-separated.
         settings: further keys of the bundle's config, such as "{'crops': [1, 1, 1]}"; not with inference.
     """
+    from ..engines import flag
+    from ..release import bench as run_bench
+    from ..release import bench_inference as run_bench_inference
+
     if flag(inference):
         if batch_size is not None or flag(paper) or settings:
             raise ValueError("batch_size, paper and settings are of a training step: leave them out with inference.")

@@ -2,11 +2,6 @@
 
 import sys
 
-from ..data.doctor import examine
-from ..data.doctor_table import show
-from ..data.readable_json import readable_json
-from ..engines import flag
-
 
 def doctor(
     data: str,
@@ -30,6 +25,11 @@ def doctor(
         against: another folder or JSON file; images that are in both would make a test say too much.
         write: new JSON file for the good cases, absolute or relative to the folder. No file is ever overwritten.
     """
+    from ..data.doctor import examine
+    from ..data.doctor_table import show
+    from ..data.readable_json import readable_json
+    from ..engines import flag
+
     document = examine(
         str(data),
         datalist=None if datalist is None else str(datalist),

@@ -3,9 +3,6 @@
 import sys
 from pathlib import Path
 
-from ..engines import flag
-from ..release import export as run_export
-
 
 def export(
     *names: str, output_dir: str = "exports", bundles: str = "bundles", repeats: int = 10, any_size: bool | str = True
@@ -24,6 +21,9 @@ def export(
         repeats: timed runs over one window.
         any_size: false writes ONNX for the bundle's window alone, which is several times faster.
     """
+    from ..engines import flag
+    from ..release import export as run_export
+
     exported = run_export(Path(bundles), Path(output_dir), names, repeats, flag(any_size))
     print("\n\n".join(entry.table for entry in exported))
     if not all(entry.good for entry in exported):

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from ..release import pack as run_pack
-from ..release import request
-
 
 def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: str | None = None) -> None:
     """Pack bundles into zip files that run without ssl3d installed, with an index that makes the folder a zoo.
@@ -17,6 +14,9 @@ def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: s
         bundles: folder of the bundles.
         zoo: write the form of a pull request to the MONAI Model Zoo into this folder, instead of zip files.
     """
+    from ..release import pack as run_pack
+    from ..release import request
+
     written = (
         run_pack(Path(bundles), Path(output_dir), names) if zoo is None else request(Path(bundles), Path(zoo), names)
     )

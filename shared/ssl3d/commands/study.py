@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from ..evaluation.study import study as run_study
-from ..evaluation.study_runs import settings_as_text
 from .values import several
 
 
@@ -41,6 +39,9 @@ def study(
     Returns:
         Path of the table, printed.
     """
+    from ..evaluation.study import study as run_study
+    from ..evaluation.study_runs import settings_as_text
+
     table = run_study(
         str(bundle),
         str(dataset_dir),

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from ..data.synthetic import synthesize as write_synthetic
-
 
 def synthesize(
     kind: str,
@@ -31,4 +29,6 @@ def synthesize(
     Returns:
         Path of dataset.json, printed.
     """
+    from ..data.synthetic import synthesize as write_synthetic
+
     return str(write_synthetic(str(kind), str(output_dir), subjects, seed, size, contrasts, label_maps))

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from ..release import get, index, server
 from .values import several
 
 
@@ -22,6 +21,8 @@ class Zoo:
             folder: of the zip files.
             url: where the folder will be found.
         """
+        from ..release import index
+
         for release in index(Path(folder), str(url)):
             print(f"{release.name} {release.version}")
 
@@ -34,6 +35,8 @@ class Zoo:
             folder: of the zip files.
             port: of 127.0.0.1; 0 takes a free one.
         """
+        from ..release import server
+
         with server(Path(folder), port) as serving:
             try:
                 print(f"{folder}: http://127.0.0.1:{serving.server_port}  (Ctrl+C ends it)", flush=True)
@@ -54,6 +57,8 @@ class Zoo:
             from_: (write --from) URLs or folders, comma-separated, tried in turn; else those in the variable SSL3D_ZOO.
             output_dir: folder for the bundle's folder.
         """
+        from ..release import get
+
         sources = several(from_ or os.environ.get("SSL3D_ZOO", ""))
         if not sources:
             raise ValueError("Where is the zoo? Give --from URL (or a folder), or set the variable SSL3D_ZOO.")
