@@ -21,6 +21,7 @@ ORDER = [
     {"release"},
     {"commands"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {layer: rank for rank, layers in enumerate(ORDER) for layer in layers}
 LAZY = "commands"  # help and complaints about flags come at once: a command imports when it is called

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from bundles.conftest import INFERENCE, TINY, TRAIN, of_kind, workflow
+from bundles.conftest import EVALUATE, INFERENCE, TINY, TRAIN, of_kind, workflow
+
+from ssl3d.engines.summary import next_commands
 
 NAME = "hippocampus_mri_segmentation"
 only = pytest.mark.parametrize("bundle", [NAME], indirect=True)
@@ -27,6 +30,14 @@ def scans(folder: Path, names: list[str], shape=(20, 34, 18)) -> Path:
             (folder / sub).mkdir(parents=True, exist_ok=True)
             nib.save(nib.Nifti1Image(array, np.eye(4)), folder / sub / f"{name}.nii.gz")
     return folder
+
+
+def parsed(word: str):
+    """A word of the command line as the command line takes it."""
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
 
 
 def refusal(config=TRAIN, kind="train", **overrides) -> str:
@@ -109,6 +120,23 @@ def test_the_last_lines_name_scores_picture_weights_and_next_commands(bundle, tm
     assert f"--dataset_dir {data}" in evaluate and f"--weights {bundle / 'output' / 'model.pt'}" in evaluate
     assert "--epochs" not in evaluate
     assert re.search(r"--config_file configs/inference.json .*--weights .*/output/model.pt", text)
+
+
+@pytest.mark.parametrize("bundle", ["mae_pretraining", "gvsl_pretraining"], indirect=True)
+def test_the_next_commands_of_a_pretraining_run(bundle, monkeypatch):
+    """The commands that are shown are run as they are."""
+    flags = SETTINGS | {"network_def#student#backbone#channels": [8, 16, 24, 32]}
+    words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
+    monkeypatch.setattr(sys, "argv", ["monai.bundle", "run", "--config_file", TRAIN, *words])
+    flow = workflow(TRAIN, "train", **flags)
+    flow.run()
+    evaluate, infer, tune = next_commands(flow, bundle / "output" / "demo")
+    assert "--network_def#backbone#channels '[8, 16, 24, 32]'" in infer and "--pretrained " in tune
+    for line, config, kind in ((evaluate, EVALUATE, "train"), (infer, INFERENCE, "inference")):
+        given = shlex.split(line.split("--config_file ")[1])[1:]
+        given = {key[2:]: parsed(value) for key, value in zip(given[::2], given[1::2], strict=True)}
+        given |= {"dataset_dir": None, "device": "cpu"}
+        workflow(config, kind, **given).run()
 
 
 @only

@@ -74,29 +74,34 @@ def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
     files = [file for file in files if "multi_gpu" not in file]
     weights, parser = folder.absolute() / "model.pt", workflow.parser
     own = {key: value for key, value in flags.items() if key.split("#")[0] not in OF_TRAINING}
+    alone = {key.replace("#student#", "#"): value for key, value in own.items()}  # as configs without a method have it
     output = Path(parser.get_parsed_content("output_dir")).absolute()
     lines = []
     section = section_to_evaluate(parser)
     if section and (configs / "evaluate.json").is_file():
-        more = {**own, "weights": weights, "output_dir": output}
+        default = str(ConfigParser.load_config_file(str(configs / "evaluate.json")).get("weights"))
+        whole = weights.with_name("pretraining.pth" if "pretraining.pth" in default else "model.pt")
+        more = {**own, "weights": whole, "output_dir": output}
         more |= {} if section == "test" else {"section": section}
         lines.append(f"Evaluate on the {section} cases: {_command([*files, 'configs/evaluate.json'], more)}")
     if (configs / "inference.json").is_file():
-        # inference.json holds the student alone
-        kept = {k.replace("#student#", "#"): v for k, v in own.items() if k.split("#")[0] in OF_INFERENCE}
+        kept = {key: value for key, value in alone.items() if key.split("#")[0] in OF_INFERENCE}
         more = {**kept, "weights": weights, "dataset_dir": "/path/to/scans", "output_dir": output / "inference"}
         lines.append(f"Apply to scans: {_command(['configs/inference.json'], more)}")
     if (folder / "pretraining.pth").is_file():
-        lines.append(
-            f"Start a fine-tuning from them, in the folder of its bundle: --pretrained {shlex.quote(str(weights))}"
-        )
+        backbone = {key: value for key, value in alone.items() if key.startswith("network_def#backbone")}
+        start = _words({"pretrained": weights, **backbone})
+        lines.append(f"Fine-tune from them, in the folder of a task's bundle: --config_file configs/train.json {start}")
     return lines
 
 
 def _command(files: list[str], flags: dict[str, Any]) -> str:
     config = files[0] if len(files) == 1 else '"[' + ",".join(f"'{file}'" for file in files) + ']"'
-    words = " ".join(f"--{key} {shlex.quote(str(value))}" for key, value in flags.items())
-    return f"python -m monai.bundle run --config_file {config} {words}"
+    return f"python -m monai.bundle run --config_file {config} {_words(flags)}"
+
+
+def _words(flags: dict[str, Any]) -> str:
+    return " ".join(f"--{key} {shlex.quote(str(value))}" for key, value in flags.items())
 
 
 def _flags() -> dict[str, Any]:
