@@ -32,6 +32,7 @@ from ssl3d.evaluation.label_picture import draw_label_maps, size_of
 
 FIT = re.compile(r"Loaded \S+/(\S+): ([\d.]+) % of the elements fit\. Entries: (\d+) matched, .* (\d+) missing")
 CREDIT = "\nscan: Medical Segmentation Decathlon, Task04 Hippocampus, CC BY-SA 4.0"
+SYNTHETIC = "\nsynthetic anatomy: shows the mechanics, nothing about people"
 DECATHLON = re.compile(r"hippocampus_\d{3}")
 
 
@@ -120,8 +121,12 @@ class Session:
         scan = next(iter(answers.values()))["scan"]
         files = {"correct label": str(self.truth / model / f"{scan}.nii.gz")}
         files |= {name: answer["file"] for name, answer in answers.items()}
-        labels = {index: name for name, index in self.info["models"][model]["labels"].items()}
-        title = f"MONAI Label, {model}: {scan}{CREDIT if DECATHLON.fullmatch(scan) else ''}"
+        # the title says what the scan is; with the ending of demonstration weights the legend would be too wide
+        found = self.info["models"][model]["labels"].items()
+        labels = {index: name.removesuffix(" (demo)") for name, index in found}
+        made = (self.truth.parent / "synthetic" / model).is_dir()
+        source = SYNTHETIC if made else CREDIT if DECATHLON.fullmatch(scan) else ""
+        title = f"MONAI Label, {model}: {scan}{source}"
         path = self.output / f"{model}.png"
         draw(self.studies / f"{scan}.nii.gz", {name: Path(file) for name, file in files.items()}, labels, title, path)
         return path

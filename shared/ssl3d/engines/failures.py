@@ -45,7 +45,7 @@ def explanation(workflow: ConfigWorkflow, error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         text = f"Interrupted{where}."
     elif not begun and "train::trainer" in found:
-        text = f"Stopped before training: {_words(root)}"
+        text = f"Stopped before the run: {_words(root)}"
     else:
         text = f"Stopped{where}: {_words(root)}"
     folder = found.get("run_dir")

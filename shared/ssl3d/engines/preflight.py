@@ -48,7 +48,7 @@ def preflight() -> None:
     except (OSError, RuntimeError, ValueError) as error:
         root = root_cause(error)
         if started_by_command_line():
-            sys.exit(f"\nStopped before training: {root}")
+            sys.exit(f"\nStopped before the run: {root}")
         raise PreflightError(str(root)) from root
 
 

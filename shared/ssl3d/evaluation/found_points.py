@@ -144,7 +144,7 @@ class FoundPoints:
         left = [point for point in found if point not in kept]
         text = f"; below the score {self.min_score:g} and left out: {', '.join(left)}" if left else ""
         median = torch.tensor(list(scores.values())).median().item()
-        logger.info(f"{name}: {len(kept)} points found, median score {median:.3f}{text}.")
+        logger.info(f"{name}: {len(kept)} points kept, median score {median:.3f}{text}.")
 
     def _write_table(self, evaluator: Evaluator) -> None:
         if not self.rows:

@@ -154,7 +154,10 @@ def draw(path: Path, panels: Sequence[Panel], names: Sequence[str], synthetic: b
     heights = [min(width * max(ratios[row * columns :][:columns]), largest) + TITLE for row in range(rows)]
     figure = Figure(figsize=(columns * width, sum(heights) + 1.1), layout="constrained", facecolor="white")
     warning = f"{SYNTHETIC}; " if synthetic else ""
-    figure.suptitle(f"{warning}coronal, from the front; circles: found, crosses: true places", fontsize=14)
+    figure.suptitle(
+        f"{warning}coronal, from the front; circles: found, crosses: true places, or points of the template",
+        fontsize=14,
+    )
     grid = figure.subplots(rows, columns, squeeze=False, height_ratios=heights).flatten()
     for axes in grid:
         axes.set_axis_off()
