@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl3d.evaluation.study import study
+from ssl3d.evaluation.study import claim, study
 
 MODULE = sys.modules[study.__module__]  # the function hides its module's name
 
@@ -199,3 +199,14 @@ def test_classes_without_names_are_numbered(bundle, data, tmp_path, runs):
     metadata = {"network_data_format": {"outputs": {"pred": {"channel_def": {"0": "background", "1": "only"}}}}}
     (bundle / "configs" / "metadata.json").write_text(json.dumps(metadata))
     assert "Dice class 1 | Dice class 2" in study(bundle, data, tmp_path / "out", labels=(4,), seeds=(0,)).read_text()
+
+
+def test_a_folder_with_the_results_of_another_study_is_refused(tmp_path):
+    facts = {"bundle": "b", "dataset_dir": "/data/one", "epochs": "2"}
+    claim(tmp_path / "study", facts)
+    claim(tmp_path / "study", facts)  # the same study goes on
+    with pytest.raises(ValueError, match="results of another study") as refusal:
+        claim(tmp_path / "study", facts | {"dataset_dir": "/data/two", "label_names": "head,body"})
+    assert "dataset_dir: /data/one there, /data/two here" in str(refusal.value)
+    assert "label_names: absent there, head,body here" in str(refusal.value)
+    claim(tmp_path / "study", facts)

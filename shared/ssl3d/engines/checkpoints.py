@@ -122,9 +122,9 @@ class Checkpoints:
 
     def _weights(self) -> str:
         """Return what ``--pretrained`` takes to train on from this run, its head or heads included."""
-        if (self.path.parent / "pretraining.pth").is_file() or hasattr(self.network, "student"):
-            return str(self.path.parent / "pretraining.pth")
-        return f"{self.path.parent / 'model.pt'} --pretrained_part network"
+        whole = hasattr(self.network, "student")
+        file = self.path.with_name("pretraining.pth" if whole else "model.pt")
+        return f"{file if file.is_file() else self.path}{'' if whole else ' --pretrained_part network'}"
 
     def _start(self, trainer: Trainer) -> None:
         if trainer.scaler is not None:  # made by the trainer's run, so it cannot be listed earlier

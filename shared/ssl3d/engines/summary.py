@@ -60,6 +60,8 @@ def _training(parser: ConfigParser, folder: Path) -> None:
         cases = len(parser.get_parsed_content("validate::dataset"))
         text = f"Validation, epoch {checkpoint['best_metric_epoch']}: {name} {checkpoint['best_metric']:.4f}"
         logger.info(f"{text} on {cases} case(s)" + (f" ({', '.join(each)})" if each else ""))
+        if "dice" in name and checkpoint["best_metric"] == 0:
+            logger.warning("No structure was found in any validation case: train for longer, or look at the picture.")
     picture = folder / "preview.png"
     if picture.is_file():
         logger.info(f"Picture: {picture.absolute()}")
@@ -78,8 +80,11 @@ def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
     output = Path(parser.get_parsed_content("output_dir")).absolute()
     lines = []
     section = section_to_evaluate(parser)
-    if section and (configs / "evaluate.json").is_file():
-        default = str(ConfigParser.load_config_file(str(configs / "evaluate.json")).get("weights"))
+    pretrained = (folder / "pretraining.pth").is_file()
+    evaluation = configs / "evaluate.json"
+    default = str(ConfigParser.load_config_file(str(evaluation)).get("weights")) if evaluation.is_file() else ""
+    # the other evaluations of pre-training ask for labels or points, which its scans may not have
+    if section and evaluation.is_file() and (not pretrained or "pretraining.pth" in default):
         whole = weights.with_name("pretraining.pth" if "pretraining.pth" in default else "model.pt")
         more = {**own, "weights": whole, "output_dir": output}
         more |= {} if section == "test" else {"section": section}
@@ -88,7 +93,7 @@ def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
         kept = {key: value for key, value in alone.items() if key.split("#")[0] in OF_INFERENCE}
         more = {**kept, "weights": weights, "dataset_dir": "/path/to/scans", "output_dir": output / "inference"}
         lines.append(f"Apply to scans: {_command(['configs/inference.json'], more)}")
-    if (folder / "pretraining.pth").is_file():
+    if pretrained:
         backbone = {key: value for key, value in alone.items() if key.startswith("network_def#backbone")}
         start = _words({"pretrained": weights, **backbone})
         lines.append(f"Fine-tune from them, in the folder of a task's bundle: --config_file configs/train.json {start}")

@@ -16,7 +16,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import weights
+from ..data.content import replacing
+from ..data.readable_json import readable_json
+from ..data.texts import read_json
 from ..engines import progress
+from ..engines.run_settings import differences
 from .study_report import write_report
 from .study_runs import (
     HELD_OUT,
@@ -32,6 +36,7 @@ from .study_scores import history_of
 
 logger = logging.getLogger(__name__)
 
+FILE = "study.json"
 POLL = 2.0  # seconds between two looks at the runs' progress
 
 
@@ -104,6 +109,7 @@ def study(
         for start, number, seed, (fold, file) in itertools.product(starts, counts, seeds, enumerate(splits))
     ]
     common = [word for key, value in settings.items() for word in (f"--{key}", value)]
+    claim(root, {"bundle": bundle.name, "dataset_dir": str(dataset_dir), **settings})
 
     def execute(run: Run) -> None:
         split = splits[run.fold or 0]
@@ -123,6 +129,22 @@ def study(
             pool.shutdown(wait=False, cancel_futures=True)  # what has not begun need not fail too
             raise
     return write_report(runs, root, section, bundle, dataset_dir, common, folds)
+
+
+def claim(root: Path, facts: Mapping[str, str]) -> None:
+    """Keep what all runs of a study share in ``study.json``, and refuse a folder that holds results of something else.
+
+    Raises:
+        ValueError: The folder's study has another bundle, data set or setting; the message names each difference.
+    """
+    file = root / FILE
+    differing = differences(read_json(file), facts) if file.is_file() else []
+    if differing:
+        lines = "\n".join(f"  {line}" for line in differing)
+        raise ValueError(f"{root} holds the results of another study:\n{lines}\nChoose another output folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary:
+        temporary.write_text(readable_json(dict(facts)), encoding="utf-8")
 
 
 def _commands(
