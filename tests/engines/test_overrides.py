@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssl3d.engines.overrides import unknown_keys
+from ssl3d.engines.overrides import plain_texts, unknown_keys
 
 TRAIN = {
     "epochs": 3,
@@ -64,3 +64,13 @@ def test_data_that_replace_data_are_free(configs):
 
 def test_what_tracking_and_monai_label_add_is_known(configs):
     assert unknown(configs, tracking_uri="x", experiment_name="y", displayable_configs={"a": 1}) == {}
+
+
+@pytest.mark.parametrize("key", ["dataset", "network_def", "network_def#backbone"])
+def test_a_plain_text_for_a_component_is_named(key):
+    known = {"dataset": {"_target_": "Dataset"}, "network_def": {"_target_": "Net", "backbone": {"_target_": "UNet"}}}
+    config = {"dataset": "@other", "network_def": {"_target_": "Net", "backbone": "$make()"}, "device": "cpu"}
+    assert list(plain_texts(config, known)) == []
+    at = config["network_def"] if "#" in key else config
+    at[key.split("#")[-1]] = "text"
+    assert list(plain_texts(config, known)) == [key]

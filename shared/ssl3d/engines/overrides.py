@@ -33,13 +33,32 @@ def unknown_keys(config: dict[str, Any], configs: Path) -> list[tuple[str, list[
         pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions; where nothing is similar,
         the first known names.
     """
+    return list(_unknown(config, known_config(configs), "", ComponentLocator()))
+
+
+def known_config(configs: Path) -> dict[str, Any]:
+    """Return the keys that the configs of a bundle have, each overlay on top of its base."""
     known: dict[str, Any] = dict.fromkeys((*ADDED_BY_OTHERS, "_meta_"))
     for file in sorted(configs.glob("*.json")):
         if file.name != "metadata.json":
             base = configs / ("inference.json" if file.name.startswith("inference_") else "train.json")
             files = [base, file] if base.is_file() else [file]  # an overlay makes sense on top of its base only
             known = _merged(known, ConfigParser.load_config_files([str(name) for name in files]))
-    return list(_unknown(config, known, "", ComponentLocator()))
+    return known
+
+
+def plain_texts(config: Any, known: Any, path: str = "") -> Iterator[str]:
+    """Yield the keys that hold a plain text where the bundle's configs have a component, such as ``dataset``."""
+    if isinstance(config, dict) and isinstance(known, dict):
+        for key, value in config.items():
+            yield from plain_texts(value, known.get(key), f"{path}#{key}" if path else key)
+    elif (
+        isinstance(config, str)
+        and isinstance(known, dict)
+        and "_target_" in known
+        and config[:1] not in ("$", "@", "%")
+    ):
+        yield path
 
 
 def _merged(first: Any, second: Any) -> Any:

@@ -19,7 +19,7 @@ from .failures import explain_failures
 from .flag import flag
 from .memory import keep_freed_memory
 from .monai_label import adopt_monai_label
-from .overrides import unknown_keys
+from .overrides import known_config, plain_texts, unknown_keys
 from .settings import check_settings
 from .start import backbone_of
 from .workflow import find_workflow, rank, root_cause, started_by_command_line
@@ -141,3 +141,9 @@ def check_overrides(config: dict[str, Any], configs: Path) -> None:
     if unknown:
         lines = [f"  {key}    did you mean {' or '.join(near)}?" if near else f"  {key}" for key, near in unknown]
         raise PreflightError("no config of this bundle knows these keys:\n" + "\n".join(lines))
+    texts = list(plain_texts(config, known_config(configs)))
+    if texts:
+        meant = " Did you mean --dataset_dir?" if "dataset" in texts else ""
+        raise PreflightError(
+            f"{', '.join(texts)} must be a component, such as {{'_target_': 'module.Class'}}, not a plain text.{meant}"
+        )
