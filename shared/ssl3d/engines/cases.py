@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from monai.bundle import ConfigParser
 
 from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..data.splits import SECTIONS
+from .workflow import rank
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def announce_cases(parser: ConfigParser) -> None:
     document = describe_cases(training, validation)
     if not validation:
         warnings.filterwarnings("ignore", message=".*dataloader. is empty", category=UserWarning)  # said below
-    if dist.is_initialized() and dist.get_rank() > 0:
+    if rank() > 0:
         return
     parts = ", ".join(f"{len(document[s])} for {s} ({_some(document[s])})" for s in SECTIONS if document.get(s))
     rest = f"; {len(document['left_out'])} left out ({_some(document['left_out'])})" if document["left_out"] else ""
