@@ -91,6 +91,7 @@ def test_switches_take_words_of_the_command_line(bundle):
 
 def test_damaged_data_are_all_named_and_can_be_skipped(bundle, tmp_path, caplog):
     rng = np.random.default_rng(0)
+    spacing = np.diag([*json.loads((bundle / TRAIN).read_text())["pixdim"], 1.0])  # no scan is resampled
     entries = []
     for number in range(8):
         image = rng.normal(size=(20, 34, 18)).astype(np.float32)
@@ -102,7 +103,7 @@ def test_damaged_data_are_all_named_and_can_be_skipped(bundle, tmp_path, caplog)
             label[0, 0, 0] = 77
         for folder, array in (("imagesTr", image), ("labelsTr", label)):
             (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
-            nib.save(nib.Nifti1Image(array, np.eye(4)), tmp_path / "set" / folder / f"c{number}.nii.gz")
+            nib.save(nib.Nifti1Image(array, spacing), tmp_path / "set" / folder / f"c{number}.nii.gz")
         entries.append({"image": f"./imagesTr/c{number}.nii.gz", "label": f"./labelsTr/c{number}.nii.gz"})
     (tmp_path / "set" / "dataset.json").write_text(json.dumps({"name": "set", "training": entries}))
     message = refusal(dataset_dir=str(tmp_path / "set"))
