@@ -26,7 +26,10 @@ HELP = ("-h", "--help")
 
 
 def main() -> None:
-    """Run the command line; what the user can put right makes one line on stderr and exit status 2."""
+    """Run the command line.
+
+    What the user can put right makes one line on stderr and exit status 2; Ctrl-C makes one line and status 130.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     words = sys.argv[1:]
     if not words or words[0] in HELP:
@@ -47,6 +50,9 @@ def main() -> None:
     except (ImportError, ValueError, OSError, RuntimeError) as error:
         print(f"ssl3d: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt as error:
+        print(f"\nssl3d: {error or 'interrupted.'}", file=sys.stderr)
+        sys.exit(130)
 
 
 def _overview() -> str:

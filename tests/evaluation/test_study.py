@@ -2,14 +2,20 @@
 
 import csv
 import json
+import os
+import signal
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from ssl3d.evaluation.study import claim, study
-
-MODULE = sys.modules[study.__module__]  # the function hides its module's name
+from ssl3d.evaluation.study_processes import Processes
+from ssl3d.evaluation.study_progress import StudyProgress
+from ssl3d.evaluation.study_runs import check_labels
 
 
 @pytest.fixture
@@ -52,7 +58,7 @@ def runs(monkeypatch):
     """
     commands: list[list[str]] = []
 
-    def run(command, *, stdout, **_):
+    def run(_, command, **options):
         commands.append(command)
         option = options_of(command)
         folder = Path(option["--output_dir"])
@@ -73,9 +79,11 @@ def runs(monkeypatch):
             (run_dir / "model.pt").write_text("")
             history = "epoch,steps,seconds,val_mean_dice\n1,50,30,0.5\n2,100,30,0.6\n3,150,30,0.61\n"
             (run_dir / "history.csv").write_text(history)
-        return MODULE.subprocess.CompletedProcess(command, 0)
+            used = 25 if option["--num_labelled"] == "all" else int(option["--num_labelled"])
+            (run_dir / "cases.json").write_text(json.dumps({"training": [f"p{number:02d}" for number in range(used)]}))
+        return 0
 
-    monkeypatch.setattr(MODULE.subprocess, "run", run)
+    monkeypatch.setattr(Processes, "run", run)
     return commands
 
 
@@ -95,7 +103,7 @@ def test_every_combination_is_trained_then_evaluated_once(bundle, data, tmp_path
     assert rows[0][9].strip() == "0.001"
     assert rows[1][12].strip() == "6.69", "distances are averaged too"
     assert "Dice head | Dice tail" in table.read_text()
-    assert "ssl3d study bundles/toy_segmentation" in table.read_text()
+    assert f"ssl3d study {bundle} {data} {tmp_path / 'out'} --section test" in table.read_text()
     study(*arguments, labels=(4, 16), seeds=(0, 1), section="test", jobs=1)
     assert len(runs) == 8, "what is done is not repeated"
     study(*arguments, labels=(4, 16), seeds=(0, 1), section="validation", jobs=1)
@@ -129,11 +137,11 @@ def test_a_study_of_synthetic_data_is_called_mechanics_only(bundle, tmp_path, ru
 
 
 def test_a_failed_run_names_its_log(bundle, data, tmp_path, monkeypatch):
-    def fail(command, *, stdout, **_):
+    def fail(_, command, *, stdout, **options):
         stdout.write("Stopped before training: no such data\n")
-        return MODULE.subprocess.CompletedProcess(command, 1)
+        return 1
 
-    monkeypatch.setattr(MODULE.subprocess, "run", fail)
+    monkeypatch.setattr(Processes, "run", fail)
     with pytest.raises(RuntimeError, match=r"log\.txt: Stopped before training: no such data"):
         study(bundle, data, tmp_path / "out", labels=(4,), seeds=(0,))
 
@@ -146,7 +154,10 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"--labels 4,16: there are 3 for training, 1 for validation, 1 for test.*--folds 5 \(leave-one-out"),
+        (
+            {},
+            r"--labels 4,16: there are 3 for training, 1 for validation, 1 for test.*--labels 1,all\. For.*--folds 5",
+        ),
         ({"labels": ("some",)}, "labels must be whole numbers or all"),
         ({"labels": (0,)}, "--labels 0"),
         ({"labels": ("all",), "section": "tests"}, "section must be one of"),
@@ -173,6 +184,7 @@ def test_few_cases_give_a_table_without_intervals(bundle, tmp_path, runs):
     text = table.read_text()
     assert table.name == "cross_validation.md"
     assert text.startswith("**cross-validation, 3 folds, 6 cases, 2 seeds**")
+    assert "| scratch | all (25) | 2 |" in text
     assert "0.506 (0." in text, "six cases, of which the last of each fold scores less: an interval"
     assert "--folds 3 --labels all" in text
     folds = [json.loads(Path(file).read_text()) for file in {options_of(command)["--split"] for command in runs}]
@@ -183,7 +195,7 @@ def test_few_cases_give_a_table_without_intervals(bundle, tmp_path, runs):
     one = write_cases(tmp_path / "one", 4)
     text = study(bundle, one, tmp_path / "loo", labels=("all",), seeds=(0,), folds=4).read_text()
     assert "No intervals: 4 cases are too few" in text
-    assert "(" not in text.splitlines()[4], "a mean without interval"
+    assert "(0" not in text.splitlines()[4], "a mean without interval"
 
 
 def test_settings_are_passed_to_trainings_and_evaluations(bundle, data, tmp_path, runs):
@@ -210,3 +222,61 @@ def test_a_folder_with_the_results_of_another_study_is_refused(tmp_path):
     assert "dataset_dir: /data/one there, /data/two here" in str(refusal.value)
     assert "label_names: absent there, head,body here" in str(refusal.value)
     claim(tmp_path / "study", facts)
+
+
+def test_labels_that_are_too_many_come_with_numbers_that_fit():
+    with pytest.raises(ValueError, match=r"--labels 16: .* Choose such numbers, or all: --labels 4,all\.$"):
+        check_labels(["4", "16", "all"], 10, "there are 10 for training")
+    with pytest.raises(ValueError, match=r"--labels 5,all\.$"):
+        check_labels(["16", "all"], 10, "there are 10 for training")
+
+
+def test_an_interrupted_study_ends_its_runs_and_says_how_it_continues(bundle, data, tmp_path):
+    """The place of the bundle is taken by a program that never ends."""
+    (tmp_path / "monai" / "bundle").mkdir(parents=True)
+    (tmp_path / "monai" / "__init__.py").touch()
+    wait = f"import pathlib, time; pathlib.Path({str(tmp_path / 'begun')!r}).touch(); time.sleep(60)"
+    (tmp_path / "monai" / "bundle" / "__main__.py").write_text(wait)
+    script = f"""
+import os, sys
+from ssl3d import cli
+import ssl3d.evaluation.study
+os.environ["PYTHONPATH"] = {str(tmp_path)!r} + os.pathsep + os.environ.get("PYTHONPATH", "")
+cli.main()
+"""
+    words = ["study", str(bundle), str(data), str(tmp_path / "out"), "--labels", "4", "--seeds", "0,1", "--jobs", "1"]
+    with subprocess.Popen([sys.executable, "-c", script, *words], stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 60
+        while not (tmp_path / "begun").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+        _, text = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert text.strip().splitlines()[-1] == (
+        f"ssl3d: the study was interrupted. What is finished is kept in {tmp_path / 'out'}: the same command continues."
+    )
+    assert "Traceback" not in text
+    assert not (tmp_path / "out" / "none" / "4_labels" / "seed_1").exists(), "no further run begins"
+
+
+def test_stopped_processes_end_at_once_and_none_follows(tmp_path):
+    processes = Processes()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(processes.run(["sleep", "60"])))
+    thread.start()
+    while not processes.running:
+        time.sleep(0.01)
+    processes.stop()
+    thread.join(20)
+    assert results == [-signal.SIGTERM]
+    with pytest.raises(RuntimeError, match="stopped"):
+        processes.run(["true"])
+
+
+def test_the_time_that_is_left_includes_evaluations(tmp_path):
+    with StudyProgress([tmp_path / "a", tmp_path / "b"], epochs=10, evaluations=2, jobs=1) as shown:
+        assert shown.left(30.0, 0) is None, "nothing tells yet"
+        assert shown.left(30.0, 3) == 10 * 17 + 10 * 2, "an evaluation counts as an epoch until one was measured"
+        shown.evaluated.append(50.0)
+        assert shown.left(150.0, 10) == 10 * 10 + 50
+        assert shown.left(250.0, 20) == 50

@@ -16,7 +16,7 @@ def study(
     folds: int | None = None,
     jobs: int = 2,
     **settings: object,
-) -> str:
+) -> None:
     """Train and evaluate a segmentation bundle with few and many labels, and write one table with intervals.
 
     Keys of the bundle's config can follow as further flags, such as --epochs 20, --label_names head,body,tail or
@@ -35,9 +35,6 @@ def study(
         folds: cross-validation with so many folds, for few labels; the number of cases gives leave-one-out.
         jobs: runs at a time, one thread each.
         settings: keys of the bundle's config.
-
-    Returns:
-        Path of the table, printed.
     """
     from ..evaluation.study import study as run_study
     from ..evaluation.study_runs import settings_as_text
@@ -55,4 +52,4 @@ def study(
         settings=settings_as_text(settings),
     )
     print(table.read_text())
-    return str(table)
+    print(f"Table: {table}\nScores of each case: {table.with_suffix('.csv')}\nPicture: {table.with_suffix('.png')}")

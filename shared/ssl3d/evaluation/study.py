@@ -1,26 +1,24 @@
 """Label-efficiency study: one bundle, several numbers of labels, starting weights and seeds, one table."""
 
-import csv
 import itertools
 import logging
 import os
 import shlex
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import NamedTuple
 
 from .. import weights
 from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..data.texts import read_json
-from ..engines import progress
 from ..engines.run_settings import differences
+from .study_processes import Processes
+from .study_progress import StudyProgress
 from .study_report import write_report
 from .study_runs import (
     HELD_OUT,
@@ -32,12 +30,22 @@ from .study_runs import (
     smallest_training,
     write_folds,
 )
-from .study_scores import history_of
 
 logger = logging.getLogger(__name__)
 
 FILE = "study.json"
-POLL = 2.0  # seconds between two looks at the runs' progress
+
+
+class Step(NamedTuple):
+    """A process of a run.
+
+    Attributes:
+        command: The program and its arguments.
+        result: The file that proves that it was done.
+    """
+
+    command: list[str]
+    result: Path
 
 
 def study(
@@ -81,6 +89,7 @@ def study(
         FileNotFoundError: no such bundle, data or weights.
         ValueError: settings, labels, section or folds that cannot work.
         RuntimeError: a run failed; names its log.
+        KeyboardInterrupt: with a sentence on how to go on; the runs have ended.
     """
     bundle, root, settings = Path(bundle).resolve(), Path(output_dir).resolve(), dict(settings or {})
     parser = check_settings(bundle, settings)
@@ -111,24 +120,46 @@ def study(
     common = [word for key, value in settings.items() for word in (f"--{key}", value)]
     claim(root, {"bundle": bundle.name, "dataset_dir": str(dataset_dir), **settings})
 
-    def execute(run: Run) -> None:
+    work = []
+    for run in runs:
         split = splits[run.fold or 0]
-        chosen = [*common, "--split", str(split)] if split else common
-        for command, result in _commands(run, root, dataset_dir, section, chosen, source.synthetic):
-            _execute(command, result, bundle, run.folder(root))
+        own = [*common, "--split", str(split)] if split else common
+        work.append((run, _commands(run, root, dataset_dir, section, own, source.synthetic)))
+    epochs = int(settings.get("epochs") or parser.get("epochs") or 1)
+    try:
+        _run_all(work, root, bundle, epochs, jobs)
+        return write_report(runs, root, section, bundle, dataset_dir, common, folds)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"the study was interrupted. What is finished is kept in {root}: the same command continues."
+        ) from None
+
+
+def _run_all(work: Sequence[tuple[Run, list[Step]]], root: Path, bundle: Path, epochs: int, jobs: int) -> None:
+    """Train and evaluate all runs, several at a time; an interruption ends their processes."""
+    processes = Processes()
+    folders = [run.folder(root) for run, _ in work]
+    waiting = sum(not evaluation.result.is_file() for _, (_, evaluation) in work)
+
+    def execute(run: Run, steps: list[Step]) -> None:
+        training, evaluation = steps
+        _execute(training, bundle, run.folder(root), processes)
+        started = time.monotonic()
+        if _execute(evaluation, bundle, run.folder(root), processes):
+            shown.evaluated.append(time.monotonic() - started)
         fold = "" if run.fold is None else f", fold {run.fold}"
         logger.info(f"done: pretrained {run.pretrained}, labels {run.labels}, seed {run.seed}{fold}")
 
-    epochs = int(settings.get("epochs") or parser.get("epochs") or 1)
-    with _Progress([run.folder(root) for run in runs], epochs), ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(execute, run) for run in runs]
+    with StudyProgress(folders, epochs, waiting, jobs) as shown, ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(execute, run, steps) for run, steps in work]
         try:
             for future in futures:
                 future.result()
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)  # what has not begun need not fail too
+            if isinstance(error, KeyboardInterrupt):
+                processes.stop()
             raise
-    return write_report(runs, root, section, bundle, dataset_dir, common, folds)
 
 
 def claim(root: Path, facts: Mapping[str, str]) -> None:
@@ -149,8 +180,8 @@ def claim(root: Path, facts: Mapping[str, str]) -> None:
 
 def _commands(
     run: Run, root: Path, dataset_dir: Path, section: str, settings: Sequence[str], synthetic: bool
-) -> list[tuple[list[str], Path]]:
-    """Training and evaluation of a run, each with the file that proves it was done."""
+) -> list[Step]:
+    """Training and evaluation of a run."""
     folder = run.folder(root)
     models = folder / "demo" if synthetic else folder  # where a run writes its weights
     common = [
@@ -161,65 +192,25 @@ def _commands(
     train = [*program, "configs/train.json", *common, "--pretrained", run.pretrained, "--resume", "true"]
     evaluate = [*program, "['configs/train.json','configs/evaluate.json']", *common, "--section", section]
     evaluate += ["--weights", str(models / "model.pt")]
-    return [(train, models / "model.pt"), (evaluate, folder / section / "val_mean_dice_raw.csv")]
+    return [Step(train, models / "model.pt"), Step(evaluate, folder / section / "val_mean_dice_raw.csv")]
 
 
-def _execute(command: list[str], result: Path, bundle: Path, folder: Path) -> None:
-    if result.is_file():
-        return
+def _execute(step: Step, bundle: Path, folder: Path, processes: Processes) -> bool:
+    """Run a step unless it is done already; return whether it was run.
+
+    Raises:
+        RuntimeError: It failed; names its log.
+    """
+    if step.result.is_file():
+        return False
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log.txt"
     with log.open("a") as file:
-        file.write(f"$ {shlex.join(command)}\n")
+        file.write(f"$ {shlex.join(step.command)}\n")
         file.flush()
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=bundle, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False)
-    if done.returncode != 0 or not result.is_file():
+        status = processes.run(step.command, cwd=bundle, env=environment, stdout=file, stderr=subprocess.STDOUT)
+    if status != 0 or not step.result.is_file():
         last = log.read_text().strip().splitlines()[-1]
         raise RuntimeError(f"a run of the study failed, see {log}: {last}")
-
-
-class _Progress:
-    """Show the trained epochs of all runs and the time that is left, while a ``with`` block runs.
-
-    Args:
-        folders: Folders of the runs.
-        epochs: Number of epochs of each.
-    """
-
-    def __init__(self, folders: Sequence[Path], epochs: int) -> None:
-        self.folders, self.epochs = folders, epochs
-        self.ended = threading.Event()
-
-    def __enter__(self) -> None:
-        self.started, self.before = time.monotonic(), self._done()
-        total = len(self.folders) * self.epochs
-        self.bar = tqdm(total=total, initial=self.before, desc="Study", unit=" epochs", disable=None)
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-        self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
-        self.bar.close()
-
-    def _watch(self) -> None:
-        said = self.started
-        while not self.ended.wait(POLL):
-            done = self._done()
-            self.bar.update(done - self.bar.n)
-            now = time.monotonic()
-            if self.bar.disable and now - said > 60 and done > self.before:  # no terminal: a line per minute
-                left = (now - self.started) / (done - self.before) * (self.bar.total - done)
-                logger.info(f"{done} of {self.bar.total} epochs trained, about {progress.duration(left)} left")
-                said = now
-
-    def _done(self) -> int:
-        return sum(min(self.epochs, self._epochs(folder)) for folder in self.folders)
-
-    def _epochs(self, folder: Path) -> int:
-        try:
-            with history_of(folder).open(newline="") as file:
-                return sum(1 for _ in csv.reader(file)) - 1
-        except OSError:
-            return 0
+    return True

@@ -64,7 +64,8 @@ def write_report(
     Returns:
         Path of the table.
     """
-    arms = [read_arm(list(group), root, section) for _, group in itertools.groupby(runs, key=lambda run: run[:2])]
+    groups = [list(group) for _, group in itertools.groupby(runs, key=lambda run: run[:2])]
+    arms = [read_arm(group, root, section) for group in groups]
     classes = _class_names(runs[0].folder(root), bundle, arms[0].dice.shape[2])
     seeds, cases = len(arms[0].dice), len(arms[0].cases)
     what = section if folds is None else f"cross-validation, {folds} folds"
@@ -206,7 +207,7 @@ def _command(
     overrides: Sequence[str],
     folds: int | None,
 ) -> str:
-    command = ["ssl3d", "study", f"bundles/{bundle.name}", _public(dataset_dir), root.name]
+    command = ["ssl3d", "study", _here(bundle), _public(dataset_dir), _here(root)]
     command += ["--section", section] if folds is None else ["--folds", str(folds)]
     for name, values in (("labels", 1), ("seeds", 2), ("pretrained", 0)):
         command += [f"--{name}", ",".join(dict.fromkeys(str(run[values]) for run in runs))]
@@ -218,4 +219,10 @@ def _public(dataset_dir: Path) -> str:
     data = os.environ.get("SSL3D_DATA")
     if data and dataset_dir.is_relative_to(Path(data).resolve()):
         return f"$SSL3D_DATA/{dataset_dir.relative_to(Path(data).resolve())}"
-    return str(dataset_dir)
+    return _here(dataset_dir)
+
+
+def _here(path: Path) -> str:
+    """A path for a command in the working directory: relative to it where it lies below."""
+    below = path.is_relative_to(Path.cwd()) and path != Path.cwd()
+    return shlex.quote(str(path.relative_to(Path.cwd()) if below else path))

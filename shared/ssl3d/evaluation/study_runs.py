@@ -148,10 +148,10 @@ def check_labels(labels: Sequence[str], most: int, found: str, remedy: str = "")
             raise ValueError(f"labels must be whole numbers or all, got {number!r}.")
     wrong = [number for number in labels if number != "all" and not 1 <= int(number) <= most]
     if wrong:
-        fitting = ",".join([*(number for number in labels if number not in wrong and number != "all"), "all"])
+        fitting = [number for number in labels if number not in wrong and number != "all"] or [str(max(1, most // 2))]
         raise ValueError(
-            f"--labels {','.join(wrong)}: {found}, so that 1 to {most} labelled cases can be trained on. Choose fewer, "
-            f"such as --labels {fitting}. {remedy}".rstrip()
+            f"--labels {','.join(wrong)}: {found}, so that 1 to {most} labelled cases can be trained on. Choose such "
+            f"numbers, or all: --labels {','.join([*fitting, 'all'])}. {remedy}".rstrip()
         )
 
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..engines import progress
+from ..data.texts import read_json
+from ..engines import cases, progress
 from .statistics import Estimate, estimate
 from .study_runs import METRIC, Run
 
@@ -19,6 +20,7 @@ class Arm(NamedTuple):
     """The runs of all seeds from one start with one number of labels.
 
     Attributes:
+        labels: number of labelled cases, as in ``4`` or ``all (25)``.
         dice: (seeds, cases, classes).
         distance: the same, 95th percentile of the surface distance in voxels.
         cases: their names, (cases,).
@@ -56,7 +58,7 @@ def read_arm(runs: Sequence[Run], root: Path, section: str) -> Arm:
     history = [list(csv.DictReader(history_of(run.folder(root)).open())) for run in runs]
     return Arm(
         runs[0].start,
-        runs[0].labels,
+        _number_of_labels(runs, root),
         np.stack([scores for _, scores in dice]),
         np.stack([scores for _, scores in distance]),
         dice[0][0],
@@ -64,10 +66,24 @@ def read_arm(runs: Sequence[Run], root: Path, section: str) -> Arm:
     )
 
 
+def _number_of_labels(runs: Sequence[Run], root: Path) -> str:
+    """The number of labelled cases; for ``all`` the one that was trained on, which may differ between folds."""
+    files = [_written(run.folder(root), cases.FILE) for run in runs]
+    if runs[0].labels != "all" or not all(file.is_file() for file in files):
+        return runs[0].labels
+    found = sorted({len(read_json(file)["training"]) for file in files})
+    return f"all ({' to '.join(map(str, dict.fromkeys((found[0], found[-1]))))})"
+
+
 def history_of(folder: Path) -> Path:
-    """The table of a run's epochs, which a run on synthetic data writes into ``demo``."""
-    file = folder / progress.FILE
-    return file if file.is_file() else folder / "demo" / progress.FILE
+    """The table of a run's epochs."""
+    return _written(folder, progress.FILE)
+
+
+def _written(folder: Path, name: str) -> Path:
+    """A file of a training, which a run on synthetic data writes into ``demo``."""
+    file = folder / name
+    return file if file.is_file() else folder / "demo" / name
 
 
 def _joined(parts: Sequence[tuple[list[str], np.ndarray]]) -> tuple[list[str], np.ndarray]:
