@@ -83,6 +83,27 @@ def test_a_second_run_in_the_same_folder_is_refused(bundle, tmp_path):
 
 
 @only
+def test_a_refused_run_leaves_nothing_and_a_new_run_keeps_the_earlier_one(bundle, tmp_path):
+    assert "No weights" in refusal(**SETTINGS, pretrained="nowhere", output_dir=str(tmp_path / "new" / "output"))
+    assert not (tmp_path / "new").exists()
+    run = bundle / "output" / "demo"
+    workflow(TRAIN, "train", **SETTINGS).run()
+    weights = (run / "model.pt").read_bytes()
+    (run / "error.txt").write_text("old")
+    refusal(**SETTINGS, pretrained="nowhere")
+    assert (run / "model.pt").read_bytes() == weights
+    workflow(TRAIN, "train", **SETTINGS, seed=1, pretrained=str(run / "model.pt")).run()
+    assert (run / "model.pt").read_bytes() != weights
+    kept = run / "previous" / "run_1"
+    assert (kept / "model.pt").read_bytes() == weights
+    assert {"model.json", "history.csv", "preview.png", "cases.json"} <= {path.name for path in kept.iterdir()}
+    assert not (run / "error.txt").exists()
+    (run / "error.txt").write_text("old")
+    workflow(TRAIN, "train", **SETTINGS, seed=1, pretrained=str(run / "model.pt"), resume="true").run()
+    assert not (run / "previous" / "run_2").exists() and not (run / "error.txt").exists()
+
+
+@only
 @pytest.mark.parametrize("publish", [True, False])
 def test_a_folder_for_published_weights_is_tried_before_training(bundle, tmp_path, publish):
     (tmp_path / "file").write_text("")

@@ -172,6 +172,15 @@ def test_resume_without_a_checkpoint_starts_from_the_beginning(tmp_path, caplog)
         make(tmp_path, epochs=1, resume=True)[0].run()
     assert "starts from the beginning" in caplog.text
     assert (tmp_path / "checkpoint.pt").is_file()
+    assert "previous_checkpoint" not in caplog.text
+
+
+def test_resume_where_only_the_checkpoint_of_an_earlier_run_is_left_says_what_to_do(tmp_path, caplog):
+    make(tmp_path, epochs=1)[0].run()
+    (tmp_path / "checkpoint.pt").rename(tmp_path / "previous_checkpoint.pt")
+    make(tmp_path, epochs=1, resume=True)[0].run()
+    assert f"{tmp_path / 'previous_checkpoint.pt'} belongs to an earlier run" in caplog.text
+    assert "rename the file to checkpoint.pt" in caplog.text
 
 
 def test_an_interrupted_save_leaves_the_former_checkpoint(tmp_path, monkeypatch):

@@ -130,10 +130,15 @@ class Checkpoints:
         if trainer.scaler is not None:  # made by the trainer's run, so it cannot be listed earlier
             self.parts["scaler"] = trainer.scaler
         if self.loaded is None:
+            kept = self.path.with_name(f"previous_{FILE}")
             if self.resume:
                 logger.info(f"No checkpoint in {self.path.parent} yet: the run starts from the beginning.")
+                if kept.is_file():
+                    logger.warning(
+                        f"{kept} belongs to an earlier run. To continue that run instead, stop this one, rename the file "
+                        f"to {FILE} and start again."
+                    )
             elif self.path.is_file() and trainer.state.rank == 0:
-                kept = self.path.with_name(f"previous_{FILE}")
                 os.replace(self.path, kept)
                 logger.warning(
                     f"The run starts from the beginning. The checkpoint of an earlier run is kept as {kept}."

@@ -4,17 +4,19 @@ import logging
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 
-from . import lock
+from . import checkpoints, lock
 from .backbone_check import check_backbone
 from .cases import announce_cases
 from .data_checks import check_data
+from .earlier_run import keep_earlier_run
 from .failures import explain_failures
 from .flag import flag
 from .memory import keep_freed_memory
@@ -23,7 +25,7 @@ from .overrides import known_config, plain_texts, unknown_keys
 from .settings import check_settings
 from .start import backbone_of
 from .workflow import find_workflow, rank, root_cause, started_by_command_line
-from .writable import PreflightError, check_writable
+from .writable import PreflightError, check_writable, missing_folders, remove_empty
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +46,9 @@ def preflight() -> None:
     if started_by_command_line():
         explain_failures(workflow)
     try:
-        _check(workflow)
+        with ExitStack() as undo:
+            _check(workflow, undo)
+            undo.pop_all()
     except (OSError, RuntimeError, ValueError) as error:
         root = root_cause(error)
         if started_by_command_line():
@@ -52,7 +56,8 @@ def preflight() -> None:
         raise PreflightError(str(root)) from root
 
 
-def _check(workflow: ConfigWorkflow) -> None:
+def _check(workflow: ConfigWorkflow, undo: ExitStack) -> None:
+    """Check everything; ``undo`` gets what a refused run has to clean up."""
     parser = workflow.parser
     faults = check_settings(parser)
     if faults:
@@ -60,10 +65,14 @@ def _check(workflow: ConfigWorkflow) -> None:
     adopt_monai_label(parser)
     check_overrides(parser.get(), Path(workflow.config_root_path))
     engines = re.findall(r"@([\w#:]+)\.run\(\)", " ".join(map(str, parser.get("run"))))
+    trains = any(engine.startswith("train") for engine in engines)
     if "output_dir" in parser:
-        check_writable("output_dir", parser.get_parsed_content("output_dir"))
-        if any(engine.startswith("train") for engine in engines) and rank() == 0:
-            lock.hold(parser.get_parsed_content("output_dir"))
+        output_dir = parser.get_parsed_content("output_dir")
+        undo.callback(remove_empty, missing_folders(output_dir))
+        check_writable("output_dir", output_dir)
+        if trains and rank() == 0:
+            lock.hold(output_dir)
+            undo.callback(lock.release, output_dir)
     if "amp" in parser and flag(parser["amp"]) and torch.device(parser.get_parsed_content("device")).type == "cpu":
         logger.warning("--amp true has no effect on a CPU: the run uses full precision.")
     if "roi_size" in parser and "network_def" in parser:
@@ -79,7 +88,17 @@ def _check(workflow: ConfigWorkflow) -> None:
     for engine in engines:
         check_data(parser, engine)
         parser.get_parsed_content(engine)  # reads the data, loads the weights, builds all that the run needs
+    if trains and rank() == 0:
+        _begin(parser)
     announce_cases(parser)
+
+
+def _begin(parser: ConfigParser) -> None:
+    """Keep the results of an earlier run in the folder of a training that does not resume it."""
+    resumes = "resume" in parser and flag(parser.get_parsed_content("resume"))
+    key = next((key for key in ("run_dir", "output_dir") if key in parser), None)
+    if key is not None and not (resumes and (Path(parser.get_parsed_content(key)) / checkpoints.FILE).is_file()):
+        keep_earlier_run(parser.get_parsed_content(key))
 
 
 def running_workflow() -> ConfigWorkflow:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from . import checkpoints, lock
+from . import checkpoints, failures, lock
 from .cases import section_to_evaluate
 from .preflight import running_workflow
 from .workflow import rank
@@ -47,6 +47,8 @@ def summary() -> None:
         for line in next_commands(workflow, folder):
             logger.info(line)
         lock.release(parser.get_parsed_content("output_dir"))
+    for file in (folder / failures.FILE, *folder.glob("error_rank*.txt")):  # of an earlier run that failed
+        file.unlink(missing_ok=True)
     logger.info(f"Results: {folder.absolute()}")
 
 

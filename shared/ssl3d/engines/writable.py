@@ -1,6 +1,8 @@
 """Try to write to a folder before a run needs to."""
 
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -27,3 +29,16 @@ def check_writable(setting: str, folder: str | Path) -> None:
             f"{setting} {Path(folder).absolute()} cannot be written ({error.strerror}). "
             f"Choose another with --{setting}."
         ) from error
+
+
+def missing_folders(folder: str | Path) -> list[Path]:
+    """Return the folders that do not exist yet on the way to ``folder``, itself included, innermost first."""
+    folder = Path(folder).absolute()
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, innermost first, up to the first one that holds something."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
