@@ -8,7 +8,7 @@ from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import ValidationHandler
 from torch import nn
 
-from ssl3d.engines import MeanLoss, Progress, lower
+from ssl3d.engines import MeanLoss, Progress, higher, lower
 from ssl3d.losses import WeightedSum
 
 DATA = [{"value": torch.tensor([float(number)])} for number in range(4)]
@@ -50,9 +50,20 @@ def test_the_mean_over_batches_and_the_parts_in_the_history(tmp_path):
 @pytest.mark.parametrize(
     ("current", "best", "better"),
     [
-        *((0.5, -1, True), (0.5, 0.4, False), (0.3, 0.4, True)),
+        *((0.5, -1, True), (0.5, 0.4, False), (0.3, 0.4, True), (0.4, 0.4, True)),
         *((math.nan, -1, False), (math.inf, -1, False), (math.nan, 0.4, False), (0.5, math.nan, True)),
     ],
 )
 def test_the_lowest_loss_is_the_best(current, best, better):
     assert lower(current, best) is better
+
+
+@pytest.mark.parametrize(
+    ("current", "best", "better"),
+    [
+        *((0.5, -1, True), (0.3, 0.4, False), (0.5, 0.4, True), (0.0, 0.0, True)),
+        *((math.nan, -1, False), (math.inf, 0.4, False), (0.5, math.nan, True)),
+    ],
+)
+def test_the_highest_score_is_the_best_and_of_equals_the_later_one(current, best, better):
+    assert higher(current, best) is better

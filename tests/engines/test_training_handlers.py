@@ -22,15 +22,18 @@ from monai.transforms import (
 )
 from torch import nn
 
-from ssl3d.engines import Checkpoints, Progress
+from ssl3d.engines import Checkpoints, Progress, higher, lower
 from ssl3d.engines.checkpoints import NotFiniteError
 from ssl3d.engines.progress import duration
 from ssl3d.weights.facts import preprocessing
 
 DATA = [{"image": torch.full((1, 2), float(i)), "label": torch.full((1, 2), 2.0 * i)} for i in range(4)]
+COMPARED = from_engine(["pred", "label"])
 
 
-def make(folder, epochs=4, resume=False, interval=1, width=2, settings=None, data=DATA):
+def make(
+    folder, epochs=4, resume=False, interval=1, width=2, settings=None, data=DATA, compared=COMPARED, better=lower
+):
     torch.manual_seed(0)
     network = nn.Linear(width, width)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
@@ -40,8 +43,8 @@ def make(folder, epochs=4, resume=False, interval=1, width=2, settings=None, dat
         "cpu",
         loader,
         network,
-        key_val_metric={"error": MeanAbsoluteError(output_transform=from_engine(["pred", "label"]))},
-        metric_cmp_fn=lambda new, best: new < best,
+        key_val_metric={"error": MeanAbsoluteError(output_transform=compared)},
+        metric_cmp_fn=better,
     )
     handlers = [
         ValidationHandler(interval, evaluator),
@@ -88,6 +91,16 @@ def test_the_best_weights_are_those_of_the_best_validation(tmp_path):
     trainer.run()
     assert evaluator.state.best_metric_epoch == 2
     assert torch.equal(saved(tmp_path)["best"]["weight"], seen[1])
+
+
+def test_of_equal_scores_the_last_weights_are_the_best(tmp_path):
+    def nothing_found(output):
+        return [torch.zeros(2) for _ in output], [torch.zeros(2) for _ in output]
+
+    trainer, network, evaluator = make(tmp_path, epochs=3, compared=nothing_found, better=higher)
+    trainer.run()
+    assert (evaluator.state.best_metric, evaluator.state.best_metric_epoch) == (0, 3)
+    assert torch.equal(saved(tmp_path)["best"]["weight"], network.weight)
 
 
 def test_without_validation_there_is_no_best(tmp_path):

@@ -1,9 +1,10 @@
 """The little that running a bundle needs beside MONAI and Ignite."""
 
+from .best import higher, lower
 from .checkpoints import Checkpoints
 from .flag import flag
 from .gradient_shares import GradientShares
-from .mean_loss import MeanLoss, MeanPart, lower
+from .mean_loss import MeanLoss, MeanPart
 from .preflight import PreflightError, preflight
 from .progress import Progress
 from .publish import Publish
@@ -21,6 +22,7 @@ __all__ = [
     "Publish",
     "TeacherUpdate",
     "flag",
+    "higher",
     "lower",
     "preflight",
     "run_folder",

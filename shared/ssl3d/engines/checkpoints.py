@@ -135,8 +135,8 @@ class Checkpoints:
                 logger.info(f"No checkpoint in {self.path.parent} yet: the run starts from the beginning.")
                 if kept.is_file():
                     logger.warning(
-                        f"{kept} belongs to an earlier run. To continue that run instead, stop this one, rename the file "
-                        f"to {FILE} and start again."
+                        f"{kept} belongs to an earlier run. To continue that run instead, stop this one, rename the "
+                        f"file to {FILE} and start again."
                     )
             elif self.path.is_file() and trainer.state.rank == 0:
                 os.replace(self.path, kept)

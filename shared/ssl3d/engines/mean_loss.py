@@ -1,6 +1,5 @@
 """The validation of a pre-training: its loss on held-out volumes."""
 
-import math
 from collections.abc import Callable
 
 from ignite.metrics import Average
@@ -27,11 +26,3 @@ class MeanPart(Average):
 
     def __init__(self, part: str) -> None:
         super().__init__(output_transform=lambda output: output["pred"][part].item())
-
-
-def lower(current: float, best: float) -> bool:
-    """Return whether a loss is the best so far, for ``metric_cmp_fn`` of MONAI's evaluators, which begin with -1.
-
-    NaN and infinity are never the best.
-    """
-    return math.isfinite(current) and (not best >= 0 or current < best)
