@@ -67,7 +67,7 @@ def test_training_evaluation_and_inference(bundle, studies):
     workflow(TRAIN, "train", **settings).run()
     assert passport.read(bundle / "output" / "model.json").corpus[0]["count"] == 5
     workflow(EVALUATE, "train", **settings).run()
-    with (bundle / "output" / "test" / "val_mean_dice_raw.csv").open(newline="") as file:
+    with (bundle / "output" / "test" / "test_mean_dice_raw.csv").open(newline="") as file:
         assert [row[0] for row in csv.reader(file)][1:] == ["p3", "p7"]
     workflow(INFERENCE, "inference", **TINY_INFERENCE, dataset_dir=str(studies), series=SERIES).run()
     results = sorted((bundle / "output" / "inference").glob("*.nii.gz"))
@@ -82,7 +82,7 @@ def test_a_network_that_is_right_scores_1_whatever_the_order_of_the_label(bundle
         flow = workflow(EVALUATE, "train", **settings, **{"cases#split": "positional"}, section=section)
         flow.run()
         assert flow.parser.get_parsed_content("validate::evaluator").state.metrics["val_mean_dice"] == 1
-        with (bundle / "output" / section / "val_hausdorff95_raw.csv").open(newline="") as file:
+        with (bundle / "output" / section / f"{section}_hausdorff95_raw.csv").open(newline="") as file:
             assert {value for row in list(csv.reader(file))[1:] for value in row[1:]} == {"0.0"}
     training = workflow(TRAIN, "train", **settings, **{"cases#split": "positional"})
     for item in training.parser.get_parsed_content("validate::dataset"):

@@ -22,7 +22,7 @@ SEGMENTATION = of_kind("_segmentation")
 def test_evaluate_writes_the_scores_of_each_case(bundle):
     flow = workflow(EVALUATE, "train", **TINY)
     flow.run()
-    rows = (bundle / "output" / "test" / "val_mean_dice_raw.csv").read_text().splitlines()
+    rows = (bundle / "output" / "test" / "test_mean_dice_raw.csv").read_text().splitlines()
     assert len(rows) == 3  # eight subjects leave two for the test
     assert 0 <= float(rows[1].split(",")[-1]) <= 1
 

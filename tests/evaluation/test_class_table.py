@@ -27,9 +27,9 @@ def test_each_class_has_its_name_and_its_own_scores(tmp_path, caplog):
         run(ClassTable(tmp_path / "new", ["liver", "spleen"]), [[0.5, 1.0], [0.7, 0.0]], [[2.0, 1.0], [4.0, 3.0]])
     rows = list(csv.reader((tmp_path / "new" / "classes.csv").open()))
     assert rows == [
-        ["class", "cases", "mean_dice", "median_hausdorff95"],
-        ["liver", "2", "0.600", "3.0"],
-        ["spleen", "2", "0.500", "2.0"],
+        ["class", "cases", "missed", "mean_dice", "median_hausdorff95"],
+        ["liver", "2", "0", "0.600", "3.0"],
+        ["spleen", "2", "0", "0.500", "2.0"],
     ]
     assert "liver" in caplog.text and "0.600" in caplog.text
 
@@ -39,7 +39,7 @@ def test_a_case_without_the_class_is_not_counted_and_one_that_missed_it_is_infin
     distance = [[nan, nan], [nan, nan], [inf, nan], [1.0, nan]]
     run(ClassTable(tmp_path, ["liver", "spleen"]), dice, distance)
     rows = list(csv.reader((tmp_path / "classes.csv").open()))
-    assert rows[1:] == [["liver", "3", "0.300", "inf"], ["spleen", "0", "-", "-"]]
+    assert rows[1:] == [["liver", "3", "2", "0.300", "inf"], ["spleen", "0", "0", "-", "-"]]
 
 
 def test_names_must_fit(tmp_path):

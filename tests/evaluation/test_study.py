@@ -68,8 +68,10 @@ def runs(monkeypatch):
             base = 0.5 + (0 if count == "all" else int(count)) / 100 + int(option["--seed"]) * 0.002
             base += 0.02 * ("x_pretraining" in option["--output_dir"])
             held = json.loads(Path(option["--split"]).read_text())["test"] if "--split" in option else "bcdea"
-            for metric, scale in (("val_mean_dice", 1), ("val_hausdorff95", 10)):
-                with (folder / option["--section"] / f"{metric}_raw.csv").open("w", newline="") as file:
+            section = option["--section"]
+            (folder / section / "classes.csv").touch()
+            for metric, scale in (("mean_dice", 1), ("hausdorff95", 10)):
+                with (folder / section / f"{section}_{metric}_raw.csv").open("w", newline="") as file:
                     values = [base + 0.01 * (case != held[-1]) for case in held]
                     rows = [[f"{c}.nii", *[v * scale] * 3] for c, v in zip(held, values, strict=True)]
                     csv.writer(file).writerows([["filename", "class0", "class1", "mean"], *rows])
@@ -280,3 +282,14 @@ def test_the_time_that_is_left_includes_evaluations(tmp_path):
         shown.evaluated.append(50.0)
         assert shown.left(150.0, 10) == 10 * 10 + 50
         assert shown.left(250.0, 20) == 50
+
+
+def test_missed_structures_are_counted_beside_the_mean_distance_of_the_others(bundle, data, tmp_path, runs):
+    arguments = (bundle, data, tmp_path / "out")
+    study(*arguments, labels=(4,), seeds=(0,))
+    file = tmp_path / "out" / "none" / "4_labels" / "seed_0" / "validation" / "validation_hausdorff95_raw.csv"
+    rows = list(csv.reader(file.open()))
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([*rows[:2], [rows[2][0], "inf", "inf", "inf"], *rows[3:]])
+    text = study(*arguments, labels=(4,), seeds=(0,)).read_text()
+    assert "(2 of 10 missed) |" in text

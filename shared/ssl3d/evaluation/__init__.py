@@ -12,8 +12,10 @@ from .registration import ScoreRegistrationd
 from .registration_picture import RegistrationPictures
 from .registration_report import RegistrationReport
 from .retrieval import RetrievalReport
+from .score_files import ScoreFiles
 from .statistics import Estimate, estimate
 from .structure_picture import StructurePictures
+from .surface_distance import SurfaceDistance95
 from .templates import Template, given_template
 from .token_report import TokenReport
 from .views_preview import ViewsPreview
@@ -31,9 +33,11 @@ __all__ = [
     "Restored",
     "RetrievalReport",
     "SaveFeaturesd",
+    "ScoreFiles",
     "ScoreLandmarksd",
     "ScoreRegistrationd",
     "StructurePictures",
+    "SurfaceDistance95",
     "Template",
     "TokenReport",
     "ViewsPreview",

@@ -14,14 +14,15 @@ from ..data.content import replacing
 logger = logging.getLogger(__name__)
 
 FILE = "classes.csv"
-COLUMNS = ("class", "cases", "mean_dice", "median_hausdorff95")
+COLUMNS = ("class", "cases", "missed", "mean_dice", "median_hausdorff95")
 
 
 class ClassTable:
     """Handler of a segmentation's evaluator that logs one row a class and writes them to ``classes.csv``.
 
-    A row has the name, the number of cases whose truth holds the class, the mean Dice over these, and the median of the
-    95th percentile of the surface distance; a case in which the class was not found at all has an infinite distance.
+    A row has the name, the number of cases whose truth holds the class, in how many of these the class was not found
+    at all, the mean Dice, and the median of the 95th percentile of the surface distance. Mean and median are over all
+    cases that hold the class; one that was missed has Dice 0 and an infinite distance.
 
     Args:
         directory: of the file; made when needed.
@@ -61,17 +62,21 @@ class ClassTable:
             raise ValueError(f"{dice.shape[1]} classes were scored, and label_names has {len(self.label_names)}.")
         rows = [_row(name, dice[:, i], distance[:, i]) for i, name in enumerate(self.label_names)]
         width = max(map(len, (COLUMNS[0], *self.label_names)))
-        logger.info(f"{COLUMNS[0]:<{width}}  cases  mean Dice  median HD95 in voxels")
-        for name, cases, mean, median in rows:
-            logger.info(f"{name:<{width}}  {cases:>5}  {mean:>9}  {median:>21}")
+        logger.info(f"{COLUMNS[0]:<{width}}  cases  missed  mean Dice  median HD95 in voxels")
+        for name, cases, missed, mean, median in rows:
+            logger.info(f"{name:<{width}}  {cases:>5}  {missed:>6}  {mean:>9}  {median:>21}")
+        if self.dice in evaluator.state.metrics:
+            total = f"{len(dice)} case{'s' * (len(dice) > 1)}"
+            logger.info(f"Mean Dice over {total}: {evaluator.state.metrics[self.dice]:.4f}")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
 
 
-def _row(name: str, dice: np.ndarray, distance: np.ndarray) -> tuple[str, int, str, str]:
+def _row(name: str, dice: np.ndarray, distance: np.ndarray) -> tuple[str, int, int, str, str]:
     there = np.isfinite(dice)
     if not there.any():
-        return name, 0, "-", "-"
+        return name, 0, 0, "-", "-"
     found = np.where(np.isfinite(distance[there]), distance[there], np.inf)
-    return name, int(there.sum()), f"{dice[there].mean():.3f}", f"{np.median(found):.1f}"
+    missed = int(np.isinf(found).sum())
+    return name, int(there.sum()), missed, f"{dice[there].mean():.3f}", f"{np.median(found):.1f}"

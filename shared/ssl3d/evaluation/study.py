@@ -17,6 +17,7 @@ from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..data.texts import read_json
 from ..engines.run_settings import differences
+from . import class_table
 from .study_processes import Processes
 from .study_progress import StudyProgress
 from .study_report import write_report
@@ -192,7 +193,7 @@ def _commands(
     train = [*program, "configs/train.json", *common, "--pretrained", run.pretrained, "--resume", "true"]
     evaluate = [*program, "['configs/train.json','configs/evaluate.json']", *common, "--section", section]
     evaluate += ["--weights", str(models / "model.pt")]
-    return [Step(train, models / "model.pt"), Step(evaluate, folder / section / "val_mean_dice_raw.csv")]
+    return [Step(train, models / "model.pt"), Step(evaluate, folder / section / class_table.FILE)]
 
 
 def _execute(step: Step, bundle: Path, folder: Path, processes: Processes) -> bool:

@@ -75,7 +75,8 @@ def write_report(
     note = (
         "Interval: 95 %, over cases, of each case's mean over the seeds (BCa bootstrap); difference: the same, of each "
         "case's difference from scratch. Last third: what the validation Dice gained over the last third of the steps, "
-        "in points. SD of seeds: labelled set, initial weights and draws together."
+        "in points. SD of seeds: labelled set, initial weights and draws together. HD95: mean over the structures that "
+        "were found."
     )
     if cases < FEW:
         note += f" No intervals: {cases} case{'s' * (cases > 1)} are too few. They show no difference between starts."
@@ -114,14 +115,21 @@ def _rows(arms: list[Arm], results: list[Outcome], classes: list[str]) -> Iterat
     yield "|---" * len(columns) + "|"
     for arm, outcome in zip(arms, results, strict=True):
         minutes = [sum(float(row["seconds"]) for row in rows) / 60 for rows in arm.history]
-        distance = np.where(np.isfinite(arm.distance), arm.distance, np.nan)
         values = [arm.start, arm.labels, len(arm.dice), _steps(arm), f"{np.mean(minutes):.1f}"]
         values += [_number(arm.last_third, "+.1f"), _interval(outcome.dice)]
         values += [_interval(outcome.difference, "+") if outcome.difference else "-"]
         values += [_number(outcome.dice.seed_sd, ".3f")]
         values += [_number(summarise(arm.dice[:, :, c]).mean, ".3f") for c in range(len(classes))]
-        values += [_number(summarise(mean_of(distance)).mean, ".2f")]
+        values += [_distance(arm)]
         yield f"| {' | '.join(map(str, values))} |"
+
+
+def _distance(arm: Arm) -> str:
+    """The mean distance of the structures that were found, and how many were not."""
+    mean = _number(summarise(mean_of(arm.distance)).mean, ".2f")
+    scored = np.isfinite(arm.dice)
+    missed = int((scored & ~np.isfinite(arm.distance)).sum())
+    return f"{mean} ({missed} of {int(scored.sum())} missed)" if missed else mean
 
 
 def _number(value: float, form: str) -> str:

@@ -22,7 +22,7 @@ class Arm(NamedTuple):
     Attributes:
         labels: number of labelled cases, as in ``4`` or ``all (25)``.
         dice: (seeds, cases, classes).
-        distance: the same, 95th percentile of the surface distance in voxels.
+        distance: the same, 95th percentile of the surface distance in voxels; infinite where a class was missed.
         cases: their names, (cases,).
         history: rows of each seed's ``history.csv``.
     """
@@ -53,8 +53,8 @@ def read_arm(runs: Sequence[Run], root: Path, section: str) -> Arm:
     dice, distance = [], []
     for _, folds in itertools.groupby(sorted(runs, key=lambda run: run.seed), key=lambda run: run.seed):
         places = [run.folder(root) / section for run in folds]
-        dice.append(_joined([_scores(place / f"{METRIC}_raw.csv") for place in places]))
-        distance.append(_joined([_scores(place / "val_hausdorff95_raw.csv") for place in places]))
+        dice.append(_joined([_scores(place / f"{section}_mean_dice_raw.csv") for place in places]))
+        distance.append(_joined([_scores(place / f"{section}_hausdorff95_raw.csv") for place in places]))
     history = [list(csv.DictReader(history_of(run.folder(root)).open())) for run in runs]
     return Arm(
         runs[0].start,
