@@ -29,6 +29,7 @@ def test_a_scan_of_another_modality_is_named_in_inference(bundle, tmp_path, capl
     workflow(INFERENCE, "inference", **TINY_INFERENCE, **data, **spacing).run()
     assert "strange.nii.gz: it " + ("has no Hounsfield units" if ct else "looks like a CT") in caplog.text
     assert "spacing: the weights were trained with" in caplog.text
+    assert sum("strange.nii.gz" in record.message for record in caplog.records if record.levelname == "WARNING") == 1
 
 
 @pytest.mark.parametrize(("bundle", "overlay"), OVERLAYS, indirect=["bundle"])

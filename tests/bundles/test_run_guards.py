@@ -135,7 +135,7 @@ def test_the_last_lines_name_scores_picture_weights_and_next_commands(bundle, tm
     with caplog.at_level("INFO"):
         workflow(TRAIN, "train", **flags).run()
     text = "\n".join(record.message for record in caplog.records[-8:])
-    assert re.search(r"val_mean_dice 0\.\d+ on 1 case\(s\) \(anterior 0\.\d+, posterior 0\.\d+\)", text)
+    assert re.search(r"val_mean_dice 0\.\d+ on 1 case \(anterior 0\.\d+, posterior 0\.\d+\)", text)
     assert str(bundle / "output" / "preview.png") in text
     evaluate = re.search(r"--config_file \"\['configs/train.json','configs/evaluate.json'\]\".*", text)[0]
     assert f"--dataset_dir {data}" in evaluate and f"--weights {bundle / 'output' / 'model.pt'}" in evaluate

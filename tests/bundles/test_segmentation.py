@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import warnings
 
 import nibabel as nib
 import numpy as np
@@ -180,3 +181,24 @@ def test_published_weights_of_other_classes_are_described_to_servers(bundle):
     assert output["channel_def"] == {"0": "background", "1": "head", "2": "tail", "3": "rest"}
     assert output["num_channels"] == 4
     assert "1 head, 2 tail, 3 rest" in metadata["label_classes"]
+
+
+@pytest.mark.parametrize("bundle", ["abdominal_ct_segmentation"], indirect=True)
+def test_few_classes_are_said_once(bundle, tmp_path, caplog):
+    """No warning of MONAI about each class that a scan lacks."""
+    data = workflow(TRAIN, "train", **TINY).parser.get_parsed_content("cases")(section="all")
+    folder = tmp_path / "few"
+    for item in data:
+        for key, place in (("image", "imagesTr"), ("label", "labelsTr")):
+            volume = nib.load(item[key])
+            array = np.asarray(volume.dataobj)
+            array = np.where(array <= 3, array, 0).astype(np.uint8) if key == "label" else array
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(array, volume.affine), folder / place / f"{item['name']}.nii.gz")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="no available indices")
+        workflow(TRAIN, "train", **TINY, dataset_dir=str(folder)).run()
+    said = [record.message for record in caplog.records if "no training label holds" in record.message]
+    assert len(said) == 1
+    assert "Label ids 1, 2, 3 are trained as spleen, right kidney, left kidney." in said[0]
+    assert '--label_names "spleen,right kidney,left kidney"' in said[0]

@@ -31,7 +31,7 @@ def test_sections_of_a_run_and_its_evaluation(bundle, caplog):
     assert len(document["training"]) == 6
     assert len(document["validation"]) == 2
     assert f"6 for training ({', '.join(document['training'])}), 2 for validation" in caplog.text
-    assert "Only 2 validation case(s)" in caplog.text
+    assert "Only 2 validation cases" in caplog.text
     for options, words in (
         ({"split": "folds 4/1"}, "no test section (fold 1 of 4 for validation)"),
         ({"split": "none", "section": "validation"}, "There are no cases for validation"),

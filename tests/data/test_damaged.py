@@ -17,6 +17,7 @@ from monai.transforms import LoadImaged
 
 from ssl3d.data import DataError, check_item, validate
 from ssl3d.data.nifti import BadFileError, read_volume
+from ssl3d.data.texts import counted
 
 
 def make(sample: Sample, folder: Path) -> str:
@@ -162,7 +163,7 @@ def test_a_bundle_refuses_a_mixed_folder_or_trains_on_its_good_cases(tmp_path, m
         workflow(TRAIN, "train", **settings).run()
     refusal = caught.value.__cause__.__cause__
     assert {fault.file for fault in refusal.faults} == bad
-    assert f"{len(bad)} fault(s)" in str(caught.value.__cause__)
+    assert counted(len(bad), "fault") in str(caught.value.__cause__)
     small = {"image: two slices", "image: thick slices"}  # 3 voxels a side at 1 mm: read rightly, and left out
     good = [name for name in good if name not in small]
     flow = workflow(TRAIN, "train", **settings, skip_bad="true")

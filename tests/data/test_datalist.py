@@ -11,6 +11,7 @@ from monai.data import DataLoader, Dataset
 from monai.transforms import LoadImaged
 
 from ssl3d.data import DataError, Datalist
+from ssl3d.data.label_ids import describe_absent
 from ssl3d.data.splits import SECTIONS
 
 
@@ -246,11 +247,13 @@ def test_the_real_split(data_dir):
     assert {item["group"] for item in lists["training"]} == {"Hippocampus"}
 
 
-def test_all_cases_and_the_corpus_for_a_passport(make_dataset):
+def test_all_cases_and_the_corpus_for_a_passport(make_dataset, caplog):
     folder = make_dataset(9)
     decathlon(folder, licence="CC0-1.0")
-    everything = Datalist(folder, "all")
+    with caplog.at_level("INFO"):
+        everything = Datalist(folder, "all")
     assert len(everything) == 9
+    assert "Task: 9 cases." in caplog.text and "9 of 9" not in caplog.text
     assert everything.corpus == [{"name": "Task", "count": 9, "licence": "CC0-1.0"}]
     decathlon(folder)
     assert Datalist(folder, "training", num_labelled=2).corpus == [{"name": "Task", "count": 2, "licence": "unknown"}]
@@ -267,3 +270,20 @@ def test_a_class_that_no_training_label_holds_is_named(make_dataset, caplog):
         caplog.clear()
         Datalist(folder, section, label_ids=ids)
         assert "holds class" not in caplog.text
+
+
+def test_the_warning_of_absent_classes_says_what_the_other_ids_are_trained_as(make_dataset, caplog):
+    names = {0: "background", 1: "spleen", 2: "liver", 3: "aorta", 4: "background"}
+    Datalist(make_dataset(8), "training", label_ids=names)
+    assert "no training label holds classes 2 (liver), 3 (aorta). The network cannot learn them." in caplog.text
+    assert "Label id 1 is trained as spleen." in caplog.text
+    assert '--label_names "spleen"' in caplog.text
+
+
+def test_label_names_are_advised_only_where_the_labels_hold_the_first_ids():
+    names = {0: "background", 1: "spleen", 2: "liver", 3: "aorta"}
+    text = describe_absent([3], range(4), names)
+    assert "Label ids 1, 2 are trained as spleen, liver." in text and '--label_names "spleen,liver"' in text
+    text = describe_absent([1], range(4), names)
+    assert "Label ids 2, 3 are trained as liver, aorta." in text and "--label_names" not in text
+    assert "trained as" not in describe_absent([2], range(3), {})

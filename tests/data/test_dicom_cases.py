@@ -1,10 +1,12 @@
 """Folders of DICOM files as cases: which series is taken, what the cases are called, training and inference on them."""
 
+import errno
 import json
 import logging
 import os
 import re
 import shutil
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -365,5 +367,21 @@ def test_a_disk_without_links_is_named(tmp_path, monkeypatch):
 
     write_series(tmp_path)
     monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
-    with pytest.raises(OSError, match=r"No links to DICOM files .*\(no links here\)\. Set .* SSL3D_CACHE"):
+    with pytest.raises(OSError, match=r"No links to DICOM files .*: no links here\. Set .* SSL3D_CACHE"):
         series_folder(tmp_path, "p")
+
+
+@pytest.mark.parametrize("step", ["mkdir", "symlink_to", "rename"])
+def test_a_full_disk_is_named_where_links_are_made(tmp_path, monkeypatch, step):
+    def full(path, *_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    write_series(tmp_path / "scan")
+    folders.cache_dir()
+    read_headers(tmp_path / "scan")
+    real = getattr(Path, step)
+    monkeypatch.setattr(Path, step, lambda self, *a, **k: full(self) if "dicom" in self.parts else real(self, *a, **k))
+    with pytest.raises(
+        OSError, match=r"No links .*: the disk or its quota is full\. Free space there, or set .*SSL3D_CACHE"
+    ):
+        series_folder(tmp_path / "scan", "scan")

@@ -167,6 +167,17 @@ def test_bad_scans_stop_a_run_or_are_skipped_by_name(tmp_path, keys, caplog):
     assert fit([items[1] | {"synthetic": True}], RUN)[0]
 
 
+def test_a_wrong_unit_is_left_to_the_loading_that_compares_with_weights(tmp_path):
+    array = np.random.default_rng(0).integers(0, 900, (40, 50, 40)).astype(np.int16)
+    item = written(tmp_path, array)
+    run = RUN | {"intensity": WINDOW}
+    assert "no HU?" in check_fit(item, run)[0].problem
+    assert check_fit(item, run | {"compares_units": True}) == []
+    bright = written(tmp_path, np.where(array < 7, -300, 2000).astype(np.int16), name="bright.nii.gz")  # 0.8 % are air
+    (fault,) = check_fit(bright, run | {"compares_units": True})
+    assert "98 %" in fault.problem, "the unit may be right: loading says nothing"
+
+
 def test_warnings_name_scans_and_are_few(tmp_path, caplog):
     array = np.random.default_rng(0).integers(0, 4000, (20, 24, 20)).astype(np.int16)
     items = [written(tmp_path, array + i, name=f"{i}.nii.gz") for i in range(23)]

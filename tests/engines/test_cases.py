@@ -33,7 +33,7 @@ def test_names_of_each_section(make_dataset, tmp_path, caplog):
     assert len(document["left_out"]) == 5
     assert "Cases: 2 for training" in caplog.text
     assert "2 for validation (case_02, case_10), 3 for test" in caplog.text
-    assert "Only 2 validation case(s) (case_02, case_10)" in caplog.text
+    assert "Only 2 validation cases (case_02, case_10)" in caplog.text
     again = Datalist(folder, "training", split=str(tmp_path / "out" / "cases.json"))
     assert sorted(item["name"] for item in again) == sorted(document["training"])
 

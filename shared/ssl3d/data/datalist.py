@@ -3,18 +3,19 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from . import folders
 from .dicom_cases import with_series
-from .label_ids import absent_ids
+from .label_ids import BACKGROUND, absent_ids, describe_absent
 from .sections import allows_no_validation, check_split, describe_patients, split_source
 from .sources import Source, read_source
 from .splits import SECTIONS, labelled_subset
 from .synthetic import synthesize
 from .synthetic.writer import GENERATOR_VERSION
+from .texts import counted
 from .validation import validate
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ class Datalist(list):
         split: ``positional``, ``hippocampus``, ``pretraining``, ``none``, ``folds K/I``, ``fold I``, or a JSON file
             with the names of each section (see ``split_source``).
         labels: ``required`` (an item without label is a fault), ``optional``, or ``ignored`` (dropped, never read).
-        label_ids: the ids that a label may hold (the keys, where a mapping is given); None: any integer.
+        label_ids: the ids that a label may hold; of a mapping the keys, whose values name what an id is trained as;
+            None: any integer.
         channels: of the image; None: any number.
         series: of DICOM cases, where their entry has none: the SeriesInstanceUID or the description of the series that
             is meant; in a description ``*`` stands for any text, and case does not matter.
@@ -87,7 +89,7 @@ class Datalist(list):
         synthesis: Mapping[str, Any] | None = None,
         split: str = "positional",
         labels: Literal["required", "optional", "ignored"] = "required",
-        label_ids: Iterable[int] | None = None,
+        label_ids: Iterable[int] | Mapping[int, str] | None = None,
         channels: int | None = 1,
         series: str | None = None,
         num_labelled: int | Literal["all"] | None = None,
@@ -102,6 +104,7 @@ class Datalist(list):
         if dataset_dir is None and datalist is not None:
             datalist = Path(datalist).expanduser().absolute()
             dataset_dir = datalist.parent
+        names = {int(id): str(name) for id, name in label_ids.items()} if isinstance(label_ids, Mapping) else {}
         label_ids = None if label_ids is None else [int(value) for value in label_ids]
         source = read_source(_folder(dataset_dir, kind, synthesis or {}, cache_dir), datalist, cache_dir, channels)
         self.sections: dict[str, list[str]] = {}
@@ -131,16 +134,17 @@ class Datalist(list):
         )
         super().__init__(good)
         if section == "training" and label_ids is not None and labels == "required":
-            _warn_of_absent(absent_ids(good, label_ids, cache_dir), source)
+            used = [id for id in label_ids if names.get(id) != BACKGROUND]
+            absent = absent_ids(good, used, cache_dir)
+            if absent:
+                logger.warning("%s: %s", source.name, describe_absent(absent, used, names or source.labels))
         self.skip_bad, self.cache_dir = skip_bad, cache_dir
         self.synthetic = source.synthetic
         self.corpus = [{"name": source.published_name, "count": len(self), "licence": source.licence}]
         logger.info(
-            "%s: %d of %d %s cases.%s",
+            "%s: %s.%s",
             source.name,
-            len(self),
-            total,
-            section,
+            _amount(len(self), total, "" if section == "all" else f"{section} "),
             f" {note}." if note and section == "training" else "",
         )
 
@@ -173,17 +177,9 @@ def _synthetic_folder(kind: str, synthesis: Mapping[str, Any], cache_dir: str | 
     return folder
 
 
-def _warn_of_absent(absent: Sequence[int], source: Source) -> None:
-    if absent:
-        named = ", ".join(
-            f"{number} ({source.labels[number]})" if number in source.labels else str(number) for number in absent
-        )
-        logger.warning(
-            "%s: no training label holds class %s. The network cannot learn it. Check the label ids, or leave this "
-            "class out.",
-            source.name,
-            named,
-        )
+def _amount(used: int, total: int, kind: str) -> str:
+    """How many of the cases are used, in words."""
+    return counted(used, f"{kind}case") if used == total else f"{used} of {counted(total, f'{kind}case')}"
 
 
 def _no_section(name: str, section: str, sections: Mapping[str, list[str]], how: str) -> str:

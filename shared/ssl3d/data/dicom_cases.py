@@ -1,5 +1,6 @@
 """A folder of DICOM files as cases, each with a folder of its own series."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -157,16 +158,20 @@ def series_folder(folder: Path, name: str, wanted: str | None = None, cache_dir:
 
 def _link(files: list[str], target: Path) -> None:
     temporary = target.with_name(f".{uuid.uuid4().hex}.part")
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         for number, file in enumerate(files):
             (temporary / f"{number:05d}.dcm").symlink_to(file)
         temporary.rename(target)
     except OSError as error:
         if not target.is_dir():  # else another process was first
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            why = "the disk or its quota is full" if full else str(error)
+            remedy = "Free space there, or set" if full else "Set"
+            where = "another disk" if full else "a disk that holds links"
             raise OSError(
-                f"No links to DICOM files can be made in {target.parent} ({error}). Set the environment variable "
-                "SSL3D_CACHE to a folder on a disk that holds links."
+                f"No links to DICOM files can be made in {target.parent}: {why}. {remedy} the environment variable "
+                f"SSL3D_CACHE to a folder on {where}."
             ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .checks import Fault
+from .hounsfield import HIGH, LOW, looks_hounsfield
 from .scan_facts import ScanFacts, image_files, kept_facts
 from .validation import DataError
 
@@ -40,7 +41,8 @@ def fit(
     Args:
         items: datalist items or pairs.
         preprocessing: ``spacing`` (mm), ``orientation``, ``intensity`` and ``roi_size`` (voxels), each optional, as
-            ``weights.facts.preprocessing`` reads them off the transforms.
+            ``weights.facts.preprocessing`` reads them off the transforms; ``compares_units`` where loading warns of
+            scans that are not in the unit of the weights.
         training: whether the run trains. A small scan is mostly padding then, and is only warned of otherwise.
         skip_bad: leave bad items out, logged one by one, instead of raising.
         cache_dir: folder of what validation has kept (see ``ssl3d.data.cache_dir``).
@@ -80,7 +82,10 @@ def check_fit(
         scan = kept_facts(file, cache_dir)
         if scan is not None:
             fault = size_fault(file, scan, preprocessing, training)
-            faults += [fault] if fault else intensity_faults(file, scan, preprocessing.get("intensity") or {})
+            intensity = preprocessing.get("intensity") or {}
+            if preprocessing.get("compares_units") and _wrong_unit(scan, intensity):
+                intensity = {}  # said once, beside the unit of the weights
+            faults += [fault] if fault else intensity_faults(file, scan, intensity)
     return faults
 
 
@@ -141,6 +146,12 @@ def intensity_faults(file: str, scan: ScanFacts, intensity: Mapping[str, Any]) -
     else:
         found = None
     return [] if found is None else [Fault(file, *found, fatal=False)]
+
+
+def _wrong_unit(scan: ScanFacts, intensity: Mapping[str, Any]) -> bool:
+    """Whether a window is in Hounsfield units and the scan is not, by the rule that loading goes by."""
+    window = intensity.get("kind") == "window" and float(intensity["lower"]) < 0
+    return window and not looks_hounsfield(scan.at(LOW), scan.at(HIGH))
 
 
 def _outside_window(scan: ScanFacts, lower: float, upper: float) -> tuple[str, str] | None:

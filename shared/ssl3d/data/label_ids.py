@@ -8,6 +8,8 @@ from typing import Any
 from . import folders
 from .content import Memo, identity
 
+BACKGROUND = "background"
+
 
 def keep_ids(label: str, ids: Iterable[int], cache_dir: str | Path | None = None) -> None:
     """Keep the ids of a label map that has just been read."""
@@ -36,6 +38,34 @@ def absent_ids(
                 return []
             found.update(ids)
     return sorted({int(value) for value in expected} - found - {0}) if found else []
+
+
+def describe_absent(absent: Sequence[int], expected: Iterable[int], names: Mapping[int, str]) -> str:
+    """Say which ids no training label holds, as what the others are trained, and what to do.
+
+    Args:
+        absent: See ``absent_ids``.
+        expected: Ids that labels may hold.
+        names: Name of each id, where it is known.
+    """
+    one = len(absent) == 1
+    text = f"no training label holds {'class' if one else 'classes'} {', '.join(_named(id, names) for id in absent)}."
+    text += f" The network cannot learn {'it' if one else 'them'}."
+    present = sorted(set(expected) - set(absent) - {0})
+    known = [names[id] for id in present if id in names]
+    if present and len(known) == len(present):
+        ids = f"id {present[0]} is" if len(present) == 1 else f"ids {', '.join(map(str, present))} are"
+        text += f" Label {ids} trained as {', '.join(known)}."
+    if present != list(range(1, len(present) + 1)):
+        return f"{text} Check the label ids, or leave {'this class' if one else 'these classes'} out."
+    return (
+        f"{text} If the data have no other classes, name them in the order of their ids, such as --label_names "
+        f'"{",".join(known or ["head", "body", "tail"])}". Else check the label ids.'
+    )
+
+
+def _named(id: int, names: Mapping[int, str]) -> str:
+    return f"{id} ({names[id]})" if id in names else str(id)
 
 
 def _memo(cache_dir: str | Path | None) -> Memo:

@@ -12,6 +12,11 @@ LARGEST = 256 << 20  # bytes: a list of a million cases is smaller
 KINDS: dict[type, str] = {dict: "an object", list: "a list"}
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: ``1 case``, ``3 cases``."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def printable(text: str | Path) -> str:
     """A path or name as text that can be printed and written: bytes that are not UTF-8 as ``\\udc..`` escapes."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

@@ -15,6 +15,7 @@ from .checks import Fault, check_item
 from .content import Memo, identity
 from .nifti import is_nifti
 from .scan_facts import image_files, keep_facts
+from .texts import counted
 from .volume import Volume
 
 logger = logging.getLogger(__name__)
@@ -36,10 +37,11 @@ class DataError(ValueError):
         self.faults, self.total = list(faults), total
 
     def __str__(self) -> str:
-        lines = [f"{len(self.faults)} fault(s) in {self.total} case(s):", *(f"  {f}" for f in self.faults[:SHOWN])]
+        found = f"{counted(len(self.faults), 'fault')} in {counted(self.total, 'case')}"
+        lines = [f"{found}:", *(f"  {fault}" for fault in self.faults[:SHOWN])]
         if len(self.faults) > SHOWN:
             lines.append(f"  ... and {len(self.faults) - SHOWN} more; `ssl3d doctor FOLDER` shows all of them")
-        return "\n".join([*lines, "Fix the files, or set skip_bad to skip these cases."])
+        return "\n".join([*lines, "Fix the files, or skip these cases with --skip_bad true."])
 
 
 def validate(

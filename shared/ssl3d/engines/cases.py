@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 from ..data.content import replacing
 from ..data.readable_json import readable_json
 from ..data.splits import SECTIONS
+from ..data.texts import counted
 from .workflow import rank
 
 logger = logging.getLogger(__name__)
@@ -55,9 +56,9 @@ def announce_cases(parser: ConfigParser) -> None:
         logger.warning("Nothing is validated: the weights of the last epoch are kept.")
     elif len(validation) < FEW:
         logger.warning(
-            "Only %d validation case(s) (%s): the best weights are chosen on them, and their score says little. For "
+            "Only %s (%s): the best weights are chosen on so few, and their score says little. For "
             'scores of all cases train one run per fold: --split "folds 5/0" to "folds 5/4".',
-            len(validation),
+            counted(len(validation), "validation case"),
             _some(document["validation"]),
         )
     file.parent.mkdir(parents=True, exist_ok=True)

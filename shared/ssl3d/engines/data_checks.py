@@ -36,6 +36,7 @@ def check_data(parser: ConfigParser, engine: str) -> None:
         facts = preprocessing(transform)
         if "roi_size" in parser:
             facts["roi_size"] = parser.get_parsed_content("roi_size")
+        facts["compares_units"] = any(getattr(step, "passport", None) is not None for step in transform.transforms)
         ours = isinstance(data, (Datalist, PairList))
         good, faults = fit(
             data,

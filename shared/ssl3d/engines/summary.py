@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from ..data.texts import counted
 from . import checkpoints, failures, lock
 from .cases import section_to_evaluate
 from .preflight import running_workflow
@@ -59,9 +60,9 @@ def _training(parser: ConfigParser, folder: Path) -> None:
         scores = checkpoint["best_per_class"]
         names = parser.get_parsed_content("classes").names if "classes" in parser else []
         each = [f"{label} {score:.3f}" for label, score in zip(names, scores, strict=False)]
-        cases = len(parser.get_parsed_content("validate::dataset"))
+        cases = counted(len(parser.get_parsed_content("validate::dataset")), "case")
         text = f"Validation, epoch {checkpoint['best_metric_epoch']}: {name} {checkpoint['best_metric']:.4f}"
-        logger.info(f"{text} on {cases} case(s)" + (f" ({', '.join(each)})" if each else ""))
+        logger.info(f"{text} on {cases}" + (f" ({', '.join(each)})" if each else ""))
         if "dice" in name and checkpoint["best_metric"] == 0:
             logger.warning("No structure was found in any validation case: train for longer, or look at the picture.")
     picture = folder / "preview.png"

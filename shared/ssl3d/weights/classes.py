@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..data.label_ids import BACKGROUND
 from ..data.label_names import as_names, data_set_names, same_names
 from ..data.organs import label_map
 from .passport import passport_of
@@ -35,6 +36,11 @@ class Classes:
     def names(self) -> list[str]:
         """Names of the annotated classes, without the background."""
         return [self.classes[index - 1] for index in self.annotated[1:]]
+
+    @property
+    def by_id(self) -> dict[int, str]:
+        """Name of the class that each label id of the data set is trained as."""
+        return {id: (BACKGROUND, *self.classes)[index] for id, index in zip(self.given, self.ours, strict=True)}
 
     @property
     def channels(self) -> int:
