@@ -77,6 +77,8 @@ def test_labelled_sets_are_nested_and_repeatable():
     for k in (0, -1, 123):
         with pytest.raises(ValueError, match=f"122 training cases, got {k}"):
             labelled_subset(training, k, 0)
+    with pytest.raises(ValueError, match=r"--split none.*'folds 5/0'.*ssl3d study with --folds"):
+        labelled_subset(training, len(training) + 1, 0)
 
 
 def test_the_list_of_names_is_that_of_the_real_data(data_dir):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssl3d.engines.overrides import plain_texts, unknown_keys
+from ssl3d.engines.overrides import known_config, nearest, plain_texts, unknown_keys, unknown_targets
 
 TRAIN = {
     "epochs": 3,
@@ -25,7 +25,7 @@ def configs(tmp_path):
 
 
 def unknown(configs, **change):
-    return dict(unknown_keys(json.loads(json.dumps(TRAIN)) | change, configs))
+    return dict(unknown_keys(json.loads(json.dumps(TRAIN)) | change, known_config(configs)))
 
 
 def test_the_config_itself_is_known(configs):
@@ -73,4 +73,24 @@ def test_a_plain_text_for_a_component_is_named(key):
     assert list(plain_texts(config, known)) == []
     at = config["network_def"] if "#" in key else config
     at[key.split("#")[-1]] = "text"
-    assert list(plain_texts(config, known)) == [key]
+    assert list(plain_texts(config, known)) == [(key, "text")]
+
+
+def test_suggestions_never_name_keys_of_monai():
+    assert nearest("meta", ["_meta_", "metal"]) == ["metal"]
+    assert nearest("trainers", ["trainer", "train"]) == ["train"], "trainer is added by experiment tracking"
+
+
+@pytest.mark.parametrize(
+    ("target", "near"),
+    [
+        ("torch.optim.AdamWW", "torch.optim.AdamW"),
+        ("DiceCELos", "DiceCELoss"),
+        ("ssl3d.networks.UNet33d", "ssl3d.networks.UNet3d"),
+        ("absent_module.Net", None),
+    ],
+)
+def test_a_misspelt_target_gets_the_nearest_name(target, near):
+    config = {"list": [{"_target_": "torch.optim.SGD", "inner": {"_target_": target}}]}
+    assert list(unknown_targets(config, {})) == [("list#0#inner", target, near)]
+    assert list(unknown_targets(config, config)) == [], "the bundle's own may need what is not installed"

@@ -54,5 +54,12 @@ def test_settings_that_cannot_be_used_are_named_with_their_value(key, value):
     assert repr(value) in faults[0]
 
 
+@pytest.mark.parametrize(("device", "words"), [("cuda", "finds no GPU"), ("gpu", "must be cpu, cuda")])
+def test_a_device_that_is_not_there_is_refused_at_once(device, words, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert words in check_settings(ConfigParser({"device": device}))[0]
+    assert check_settings(ConfigParser({"device": "cpu"})) == check_settings(ConfigParser({"device": "$1/0"})) == []
+
+
 def test_all_faults_are_named_at_once():
     assert len(check_settings(ConfigParser({"epochs": 0, "seed": -1, "roi_size": "x"}))) == 3

@@ -170,12 +170,15 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
         ({"labels": ("all",), "settings": {"seed": "1"}}, "--seed is set by the study. Use --seeds"),
         ({"labels": ("all",), "settings": {"learning_rat": "1"}}, "no key of toy_segmentation.*--learning_rate"),
         ({"labels": ("all",), "settings": {"label": "1"}}, r"no flag of `ssl3d study`.*Did you mean --labels"),
+        ({"labels": ("all",), "settings": {"pretraned": "1"}}, r"Did you mean --pretrained\?"),
+        ({"labels": ("all",), "settings": {"optimiser#lr": "1"}}, r"Did you mean --optimizer#lr\?"),
         ({"labels": ("all",), "settings": {"split": "none"}}, "There are no cases for validation"),
         ({"labels": ("all",), "folds": 3, "settings": {"split": "none"}}, "leave --split out"),
     ],
 )
 def test_what_cannot_work_is_refused_before_any_training(bundle, tmp_path, runs, options, message):
-    (bundle / "configs" / "train.json").write_text(json.dumps({"learning_rate": 0.1, "split": "positional"}))
+    config = {"learning_rate": 0.1, "split": "positional", "pretrained": "none", "optimizer": {}}
+    (bundle / "configs" / "train.json").write_text(json.dumps(config))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         study(bundle, write_cases(tmp_path / "few", 5), tmp_path / "out", **options)
     assert not runs

@@ -97,7 +97,13 @@ def labelled_subset(training: Sequence[Case], k: int, seed: int, patients: Seque
         ValueError: ``k`` is below 1 or above the number of training cases.
     """
     if not 1 <= k <= len(training):
-        raise ValueError(f"num_labelled must be between 1 and the {len(training)} training cases, got {k}.")
+        hint = (
+            " To train on the cases of the other sections too, take --split none, or --split 'folds 5/0' for one fold "
+            "of five; to score every case once, take ssl3d study with --folds (docs/cases.md)."
+        )
+        raise ValueError(
+            f"num_labelled must be between 1 and the {len(training)} training cases, got {k}.{hint if k > 0 else ''}"
+        )
     scans: dict[Any, list[Case]] = {}
     for case, patient in zip(training, range(len(training)) if patients is None else patients, strict=True):
         scans.setdefault(patient, []).append(case)

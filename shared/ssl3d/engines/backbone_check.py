@@ -1,17 +1,18 @@
 """Check what a backbone offers before a run relies on it."""
 
-from collections.abc import Sequence
+import inspect
+import json
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..networks import SwinUNETRBackbone, UNet3d
+from ..networks.features import check_contract
 from .start import backbone_of
 from .writable import PreflightError
 
 PAGE = "See docs/backbone.md."
-OFFERS = ("encoder_channels", "encoder_strides", "decoder_channels", "decoder_strides")
 
 
 def check_backbone(network: nn.Module) -> None:
@@ -20,25 +21,42 @@ def check_backbone(network: nn.Module) -> None:
     A backbone of another origin is called once, with zeros of twice its coarsest stride.
 
     Raises:
-        PreflightError: Naming the class, and what is missing or differs.
+        ValueError: Naming the class, and what is missing or differs.
     """
     backbone: Any = backbone_of(network)
     if not isinstance(backbone, nn.Module) or isinstance(backbone, torch.jit.ScriptModule):
         return  # a compiled network tells nothing
     name = type(backbone).__name__
-    missing = [offer for offer in OFFERS if not _whole_numbers(getattr(backbone, offer, None))]
-    if missing:
-        raise PreflightError(
-            f"The backbone {name} needs {', '.join(missing)}: a tuple of whole numbers each, for the encoder from fine "
-            f"to coarse, for the decoder from coarse to fine. {PAGE}"
-        )
-    arguments = getattr(backbone, "arguments", None)
-    if not isinstance(arguments, dict):
-        raise PreflightError(
-            f"The backbone {name} needs arguments: a dictionary of what its constructor was given. {PAGE}"
-        )
+    check_contract(backbone)
     if not isinstance(backbone, (UNet3d, SwinUNETRBackbone)):
+        _check_arguments(backbone, name)
         _check_maps(backbone, name)
+
+
+def _check_arguments(backbone: Any, name: str) -> None:
+    for key, value in backbone.arguments.items():
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            raise PreflightError(
+                f"arguments of the backbone {name} holds a {type(value).__name__} under {key!r}. The passport is JSON: "
+                f"take numbers, texts, lists and dictionaries. {PAGE}"
+            ) from None
+    constructor = inspect.signature(type(backbone))
+    try:
+        constructor.bind(**backbone.arguments)
+    except TypeError as error:
+        names = ", ".join(constructor.parameters)
+        raise PreflightError(
+            f"arguments of the backbone {name} must be what its constructor takes: {names}, not {backbone.arguments} "
+            f"({error}). {PAGE}"
+        ) from None
+    try:
+        inspect.signature(backbone.forward).bind(None)
+    except TypeError as error:
+        raise PreflightError(
+            f"forward of the backbone {name} must take one image (B, C, D, H, W) and nothing else: {error}. {PAGE}"
+        ) from None
 
 
 def _check_maps(backbone: Any, name: str) -> None:
@@ -64,7 +82,3 @@ def _check_maps(backbone: Any, name: str) -> None:
                 f"The backbone {name} returns {part} maps of channels and size {found}, where its {part}_channels and "
                 f"{part}_strides promise {promised} for an image of side {side}. {PAGE}"
             )
-
-
-def _whole_numbers(value: Any) -> bool:
-    return isinstance(value, Sequence) and len(value) > 0 and all(isinstance(n, int) and n > 0 for n in value)

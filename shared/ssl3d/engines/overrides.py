@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -19,7 +19,7 @@ ADDED_BY_OTHERS: set[str] = {
 }
 
 
-def unknown_keys(config: dict[str, Any], configs: Path) -> list[tuple[str, list[str]]]:
+def unknown_keys(config: dict[str, Any], known: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Keys of ``config`` that no file of the bundle has, each with the known names that are nearest to it.
 
     Known are the keys of all ``configs/*.json``, those that experiment tracking and MONAI Label add, and below a
@@ -27,13 +27,13 @@ def unknown_keys(config: dict[str, Any], configs: Path) -> list[tuple[str, list[
 
     Args:
         config: the merged config, overrides included.
-        configs: the bundle's folder of configs.
+        known: what the bundle's own files have, see ``known_config``.
 
     Returns:
         pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions; where nothing is similar,
         the first known names.
     """
-    return list(_unknown(config, known_config(configs), "", ComponentLocator()))
+    return list(_unknown(config, known, "", ComponentLocator()))
 
 
 def known_config(configs: Path) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def known_config(configs: Path) -> dict[str, Any]:
     return known
 
 
-def plain_texts(config: Any, known: Any, path: str = "") -> Iterator[str]:
-    """Yield the keys that hold a plain text where the bundle's configs have a component, such as ``dataset``."""
+def plain_texts(config: Any, known: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield keys with their plain text where the bundle's configs have a component, such as ``dataset``."""
     if isinstance(config, dict) and isinstance(known, dict):
         for key, value in config.items():
             yield from plain_texts(value, known.get(key), f"{path}#{key}" if path else key)
@@ -58,7 +58,46 @@ def plain_texts(config: Any, known: Any, path: str = "") -> Iterator[str]:
         and "_target_" in known
         and config[:1] not in ("$", "@", "%")
     ):
-        yield path
+        yield path, config
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return at most three names of settings like ``name``, the most similar first; never keys of MONAI's own."""
+    return difflib.get_close_matches(name, _settings(known), n=3, cutoff=0.5)
+
+
+def _settings(names: Iterable[str]) -> list[str]:
+    return sorted(name for name in names if not name.startswith("_") and name not in ADDED_BY_OTHERS)
+
+
+def unknown_targets(config: Any, known: Any, path: str = "") -> Iterator[tuple[str, str, str | None]]:
+    """Yield each ``_target_`` that cannot be found, and that the bundle's own files do not have in that place.
+
+    Yields:
+        Key of the component, its target, and the nearest name that there is, or None.
+    """
+    if isinstance(config, list):
+        for index, entry in enumerate(config):
+            same = known[index] if isinstance(known, list) and index < len(known) else None
+            yield from unknown_targets(entry, same, f"{path}#{index}" if path else str(index))
+    if not isinstance(config, dict):
+        return
+    known = known if isinstance(known, dict) else {}
+    for key, value in config.items():
+        if key != "_target_":
+            yield from unknown_targets(value, known.get(key), f"{path}#{key}" if path else key)
+        elif isinstance(value, str) and value[:1] not in ("$", "@", "%") and value != known.get(key):
+            locator = ComponentLocator()
+            if locate(ConfigComponent(config, locator=locator).resolve_module_name()) is None:
+                yield path, value, _nearest_target(value, locator)
+
+
+def _nearest_target(target: str, locator: ComponentLocator) -> str | None:
+    *before, last = target.split(".")
+    module = locate(".".join(before)) if before else None
+    names = dir(module) if before else locator._components_table or {}  # that of MONAI, which has no public name
+    near = difflib.get_close_matches(last, [name for name in names if not name.startswith("_")], n=1)
+    return ".".join([*before, near[0]]) if near else None
 
 
 def _merged(first: Any, second: Any) -> Any:
@@ -84,8 +123,7 @@ def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> I
         if key in names:
             yield from _unknown(value, known.get(key), full, locator)
         else:
-            known_names = sorted(names - INSTANTIATION_KEYS)
-            near = difflib.get_close_matches(key, known_names, n=3, cutoff=0.5) or known_names[:FEW]
+            near = nearest(key, names) or _settings(names)[:FEW]
             yield full, [f"{path}#{name}" if path else name for name in near]
 
 

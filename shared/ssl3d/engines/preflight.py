@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from monai.bundle import ConfigParser, ConfigWorkflow
 
 from . import checkpoints, lock
@@ -21,10 +20,10 @@ from .failures import explain_failures
 from .flag import flag
 from .memory import keep_freed_memory
 from .monai_label import adopt_monai_label
-from .overrides import known_config, plain_texts, unknown_keys
+from .overrides import known_config, plain_texts, unknown_keys, unknown_targets
 from .settings import check_settings
 from .start import backbone_of
-from .workflow import find_workflow, rank, root_cause, started_by_command_line
+from .workflow import find_workflow, processes, rank, root_cause, started_by_command_line
 from .writable import PreflightError, check_writable, missing_folders, remove_empty
 
 logger = logging.getLogger(__name__)
@@ -80,8 +79,7 @@ def _check(workflow: ConfigWorkflow, undo: ExitStack) -> None:
         check_backbone(network)
         check_roi(roi_size, network)
         if hasattr(network, "check_settings") and "batch_size" in parser:  # a method that asks for more
-            processes = dist.get_world_size() if dist.is_initialized() else 1
-            network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes)
+            network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes())
     if "dataset" in parser and "output_dir" in parser:
         items = parser.get_parsed_content("dataset").data
         check_apart(parser.get_parsed_content("output_dir"), items)
@@ -151,18 +149,25 @@ def check_apart(output_dir: str | Path, items: Sequence[Any]) -> None:
 
 
 def check_overrides(config: dict[str, Any], configs: Path) -> None:
-    """Stop on keys that no config of the bundle in ``configs`` knows; see ``unknown_keys``.
+    """Stop on keys that no config of the bundle in ``configs`` knows, plain texts for components and unknown targets.
 
     Raises:
         PreflightError: naming each, with the nearest known names.
     """
-    unknown = unknown_keys(config, configs)
+    known = known_config(configs)
+    unknown = unknown_keys(config, known)
     if unknown:
         lines = [f"  {key}    did you mean {' or '.join(near)}?" if near else f"  {key}" for key, near in unknown]
         raise PreflightError("no config of this bundle knows these keys:\n" + "\n".join(lines))
-    texts = list(plain_texts(config, known_config(configs)))
+    texts = dict(plain_texts(config, known))
     if texts:
         meant = " Did you mean --dataset_dir?" if "dataset" in texts else ""
-        raise PreflightError(
-            f"{', '.join(texts)} must be a component, such as {{'_target_': 'module.Class'}}, not a plain text.{meant}"
-        )
+        named = [text for text in texts.values() if re.fullmatch(r"\w+(\.\w+)+", text)]
+        example = {"_target_": named[0] if named else "module.Class"}
+        raise PreflightError(f"{', '.join(texts)} must be a component, such as {example}, not a plain text.{meant}")
+    lines = []
+    for key, target, near in unknown_targets(config, known):
+        remedy = f"Did you mean {near}?" if near else "Check its name, and that its folder is on PYTHONPATH."
+        lines.append(f"{key}: there is no class or function {target}. {remedy}")
+    if lines:
+        raise PreflightError("\n".join(lines))

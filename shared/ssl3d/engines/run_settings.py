@@ -5,11 +5,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch.distributed as dist
-
 from ..data.cache import item_key
 from .overrides import ADDED_BY_OTHERS
-from .workflow import find_workflow
+from .workflow import find_workflow, processes
 
 # Settings that may change when a run is resumed: where it writes and runs, how it is watched, and where the data lie;
 # the data themselves are compared by their content.
@@ -39,7 +37,7 @@ def run_settings() -> dict[str, Any]:
             items = workflow.parser.get_parsed_content(id).data
             digest = hashlib.sha256(b"".join(item_key(item) for item in items)).hexdigest()
             settings[name] = f"{len(items)} cases, {digest[:12]}"
-    settings["processes"] = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    settings["processes"] = processes()
     return settings
 
 

@@ -4,6 +4,7 @@ import os
 from numbers import Real
 from typing import Any
 
+import torch
 from monai.bundle import ConfigParser
 
 from .flag import flag
@@ -61,7 +62,25 @@ def check_settings(parser: ConfigParser) -> list[str]:
             flag(value)
         except ValueError:
             faults.append(f"{key} must be true or false, got {value!r}.")
+    for _, value in _given(parser, ("device",)):
+        faults += _device_faults(value)
     return faults
+
+
+def _device_faults(device: Any) -> list[str]:
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        return [f"device must be cpu, cuda, cuda:0 or the like, got {device!r}."]
+    count = torch.cuda.device_count()
+    if found.type == "cuda" and not torch.cuda.is_available():
+        return [
+            f"device is {device}, but PyTorch finds no GPU here. Use --device cpu, or install a driver and a build of "
+            "PyTorch for CUDA."
+        ]
+    if found.type == "cuda" and (found.index or 0) >= count:
+        return [f"device is {device}, but PyTorch finds {count} GPU(s), numbered from 0."]
+    return []
 
 
 def _given(parser: ConfigParser, keys: tuple[str, ...]) -> list[tuple[str, Any]]:

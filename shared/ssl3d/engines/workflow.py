@@ -27,6 +27,11 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def processes() -> int:
+    """Return the number of processes of a distributed run, 1 where this one is alone."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def started_by_command_line() -> bool:
     """Return whether this process is ``python -m monai.bundle``."""
     return Path(sys.argv[0]).parts[-2:] == ("bundle", "__main__.py")

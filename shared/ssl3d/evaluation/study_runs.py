@@ -15,7 +15,7 @@ from ..data.readable_json import readable_json
 from ..data.sections import Split, make_folds, split_source
 from ..data.sources import Source, read_source
 from ..data.splits import SECTIONS
-from ..engines.overrides import unknown_keys
+from ..engines.overrides import known_config, nearest, unknown_keys
 
 OWN = {  # keys of a bundle that the study sets itself -> what to use instead
     "dataset_dir": "the second argument",
@@ -82,20 +82,22 @@ def check_settings(bundle: Path, settings: Mapping[str, str]) -> ConfigParser:
         try:
             parser[key] = value
         except (KeyError, ValueError, TypeError, IndexError):
-            raise ValueError(f"--{key}: {file} has no such key.{_near(key, known)}") from None
-    unknown = unknown_keys(parser.get(), file.parent)
+            first, *rest = key.split("#")
+            meant = ["#".join([name, *rest]) for name in nearest(first, known)]
+            raise ValueError(f"--{key}: {file} has no such key.{_did_you_mean(meant)}") from None
+    unknown = unknown_keys(parser.get(), known_config(file.parent))
     if unknown:
         key, near = unknown[0]
         own = difflib.get_close_matches(key, ("labels", "seeds", "pretrained", "section", "jobs", "folds", "epochs"), 1)
-        hint = f" Did you mean --{' or --'.join([*own, *near][:3])}?" if own or near else ""
-        raise ValueError(f"--{key} is no flag of `ssl3d study` and no key of {bundle.name}.{hint}")
+        meant = [*own, *(name for name in near if name not in OWN)]
+        raise ValueError(f"--{key} is no flag of `ssl3d study` and no key of {bundle.name}.{_did_you_mean(meant)}")
     if parser.get("validate") and METRIC not in (parser.get("validate").get("key_metric") or {METRIC: None}):
         raise ValueError(f"{bundle.name} is not scored by Dice: a study compares segmentation bundles.")
     return parser
 
 
-def _near(key: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(key, list(known), 3, 0.5)
+def _did_you_mean(flags: Sequence[str]) -> str:
+    near = list(dict.fromkeys(flags))[:3]
     return f" Did you mean --{' or --'.join(near)}?" if near else ""
 
 

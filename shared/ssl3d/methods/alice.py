@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..losses import RestorationLoss, SelfDistillationLoss, teacher_temperature
 from ..networks import CrossAttentionAlignment, Features, ProjectionHead, Projections
+from ..networks.features import check_contract
 from .token_monitors import effective_rank
 
 SOURCES = ("decoder", "encoder")
@@ -20,16 +21,26 @@ class AliceBranch(nn.Module):
     Args:
         backbone: module that follows the ``Features`` contract.
         projection: for the channels of the backbone's bottleneck and of its coarsest decoder map.
+
+    Raises:
+        ValueError: a backbone that lacks what heads need, or a projection for other channels.
     """
 
     training_only = ("projection.", "casa.")  # what is learned from, and not used afterwards: not in ``model.pt``
 
     def __init__(self, backbone: nn.Module, projection: ProjectionHead) -> None:
         super().__init__()
+        check_contract(backbone)
+        maps = (backbone.encoder_channels[-1], backbone.decoder_channels[0])  # type: ignore[index]
+        if maps != (projection.encoder_in.in_features, projection.decoder_in.in_features):
+            raise ValueError(
+                f"The projection must take the channels of the backbone's coarsest maps: encoder_channels {maps[0]}, "
+                f"decoder_channels {maps[1]}. Set them below network_def#student#projection."
+            )
         self.backbone = backbone
         self.projection = projection
         width: int = backbone.decoder_channels[-1]  # type: ignore[index, assignment]
-        channels: int = backbone.in_channels  # type: ignore[assignment]
+        channels = int(backbone.arguments.get("in_channels", 1))  # type: ignore[operator, union-attr]
         self.restoration = nn.Conv3d(width, channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> tuple[Features, Projections]:

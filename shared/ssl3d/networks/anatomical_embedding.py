@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .convolution import Conv3d
+from .features import check_contract
 from .tokens import unit_norm
 
 STRIDE = 2  # of the fine embedding
@@ -52,6 +53,7 @@ class AnatomicalEmbeddingNet(nn.Module):
         super().__init__()
         if embedding_dim < 1:
             raise ValueError(f"embedding_dim must be at least 1, got {embedding_dim}.")
+        check_contract(backbone)
         strides: tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
         if STRIDE not in strides:
             raise ValueError(f"The backbone needs a decoder map of stride {STRIDE}, its strides are {strides}.")

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .features import check_contract
 from .tokens import unit_norm
 
 
@@ -30,15 +31,19 @@ class DenseFeatureNet(nn.Module):
 
     def __init__(self, backbone: nn.Module, stride: int = 4) -> None:
         super().__init__()
+        check_contract(backbone)
         strides: Tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
         if stride not in strides:
-            raise ValueError(f"stride must be one of the decoder's strides {strides}, got {stride}.")
+            raise ValueError(
+                f"stride must be one of the decoder's strides {strides}, got {stride}. In the configs of Alice the key "
+                "is network_def#stride."
+            )
         self.stride = stride
         self.level = strides.index(stride)
         self.coarsest: int = backbone.encoder_strides[-1]  # type: ignore[index, assignment]
         self.backbone = backbone
         width: int = backbone.decoder_channels[-1]  # type: ignore[index, assignment]
-        channels: int = backbone.in_channels  # type: ignore[assignment]
+        channels = int(backbone.arguments.get("in_channels", 1))  # type: ignore[operator, union-attr]
         self.restoration = nn.Conv3d(width, channels, kernel_size=1)
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..geometry import affine_flow, affine_matrix, warp_affine
 from .convolution import CHANNELS_PER_GROUP, Conv3d, conv_block, exporting
-from .features import Features
+from .features import Features, check_contract
 
 
 class Alignment(NamedTuple):
@@ -99,8 +99,15 @@ class ZMatching(nn.Module):
 
     def __init__(self, backbone: nn.Module, affine_channels: int = 96, flow_channels: int = 16) -> None:
         super().__init__()
+        check_contract(backbone)
         stride: int = backbone.encoder_strides[0]  # type: ignore[index, assignment]
-        self.level: int = tuple(backbone.decoder_strides).index(stride)  # type: ignore[arg-type]
+        strides: tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
+        if stride not in strides:
+            raise ValueError(
+                f"Registration needs a decoder map at the stride of the first encoder map, {stride}. The decoder "
+                f"strides of the backbone are {strides}."
+            )
+        self.level: int = strides.index(stride)
         self.stride = stride
         self.affine = AffineHead(backbone.encoder_channels[-1], affine_channels)  # type: ignore[index, arg-type]
         self.flow = FlowHead(backbone.decoder_channels[self.level], flow_channels)  # type: ignore[index, arg-type]
@@ -134,7 +141,8 @@ class RegistrationNet(nn.Module):
         affine_channels, flow_channels: see ``ZMatching``.
 
     Raises:
-        ValueError: a width that is no multiple of 8; an input that has not two channels.
+        ValueError: a width that is no multiple of 8; a backbone without a decoder map at the stride of its first
+            encoder map; an input that has not two channels.
 
     Examples:
         >>> RegistrationNet(UNet3d())(torch.zeros(1, 2, 32, 32, 32)).shape

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from .features import check_contract
+
 
 class VoxelwiseNet(nn.Module):
     """A backbone with a 1x1x1 convolution on its finest decoder map.
@@ -11,13 +13,14 @@ class VoxelwiseNet(nn.Module):
         out_channels: at least 1.
 
     Raises:
-        ValueError: when ``out_channels`` is below 1.
+        ValueError: when ``out_channels`` is below 1, or the backbone lacks what heads need.
     """
 
     def __init__(self, backbone: nn.Module, out_channels: int) -> None:
         super().__init__()
         if out_channels < 1:
             raise ValueError(f"out_channels must be at least 1, got {out_channels}.")
+        check_contract(backbone)
         self.backbone = backbone
         self.head = nn.Conv3d(backbone.decoder_channels[-1], out_channels, kernel_size=1)  # type: ignore
 

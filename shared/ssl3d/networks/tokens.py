@@ -5,6 +5,8 @@ from typing import List, Tuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .features import check_contract
+
 
 class TokenHead(nn.Sequential):
     """Three linear layers, the first two with layer normalisation and ReLU: (..., in) to (..., out) channels.
@@ -62,10 +64,14 @@ class TokenNet(nn.Module):
 
     def __init__(self, backbone: nn.Module, stride: int, hidden_channels: int = 256, out_channels: int = 128) -> None:
         super().__init__()
+        check_contract(backbone)
         strides: Tuple[int, ...] = tuple(backbone.encoder_strides)  # type: ignore[arg-type]
         widths: Tuple[int, ...] = tuple(backbone.encoder_channels)  # type: ignore[arg-type]
         if stride not in strides:
-            raise ValueError(f"stride must be one of the backbone's encoder strides {strides}, got {stride}.")
+            raise ValueError(
+                f"stride must be one of the backbone's encoder strides {strides}, got {stride}. In the configs of S2DC "
+                "the key is cell: set it with --cell, in training, evaluation and inference alike."
+            )
         for name, parameter in backbone.named_parameters():
             if not name.startswith(getattr(backbone, "encoder_prefix", "")):
                 parameter.requires_grad_(False)
