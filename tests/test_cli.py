@@ -57,6 +57,7 @@ print([name for name in ("torch", "monai", "numpy", "nibabel") if name in sys.mo
     [
         (["doctr", "x"], "unknown command 'doctr'. Did you mean doctor?"),
         (["doctor", "x", "--againt", "y"], "unknown flag --againt. Did you mean --against?"),
+        (["doctor", "x", "y"], "one folder is expected, got x y. Compare two with --against"),
         (["doctor", "x", "--againt=y"], "unknown flag --againt. Did you mean --against?"),
         (["synthesize", "brain_mri", "out", "--q", "1"], "unknown flag --q. The flags are --kind, --output_dir"),
         (["zoo", "get", "x", "--frm", "y"], "unknown flag --frm. Did you mean --from?"),

@@ -65,3 +65,25 @@ def test_a_scan_that_the_suggested_settings_make_huge_is_a_fault(tmp_path):
     document = examine(folder)
     assert "too large" in problems(document)["case_0.nii.gz"]
     assert document["settings"]["skip_bad"]
+
+
+def test_a_label_map_among_the_scans_is_named(tmp_path):
+    array = np.zeros(SHAPE)
+    array[4:20, 4:20, 4:12], array[4:20, 4:20, 12:20] = 1, 2
+    for name, values in (("a", ct()), ("b", RANDOM.gamma(3, 150, SHAPE)), ("seg_of_a", array)):
+        save(values.astype(np.float32), np.eye(4))(tmp_path / f"{name}.nii.gz")
+    document = examine(tmp_path)
+    assert problems(document) == {
+        "seg_of_a.nii.gz": "looks like a label map, not a scan: it holds 3 different whole numbers"
+    }
+    assert document["cases"]["good"] == 2
+
+
+def test_a_small_scan_is_a_matter_of_the_settings(tmp_path):
+    for number in range(3):
+        save(RANDOM.gamma(3, 150, (64, 64, 64)).astype(np.float32), np.eye(4))(tmp_path / f"s{number}.nii.gz")
+    save(RANDOM.gamma(3, 150, (64, 64, 12)).astype(np.float32), np.eye(4))(tmp_path / "thin.nii.gz")
+    document = examine(tmp_path)
+    assert document["good"] and problems(document) == {}
+    assert "with the settings suggested below" in problems(document, fatal=False)["thin.nii.gz"]
+    assert document["settings"]["skip_bad"]

@@ -2,12 +2,15 @@
 
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from ssl3d.data.doctor import examine
+from ssl3d.data.doctor_summary import BUNDLES
 from ssl3d.data.doctor_table import show
 
 
@@ -34,11 +37,11 @@ def test_patients_and_sections(visits):
         "how": "sorted names", "training": 4, "validation": 2, "test": 2, "patients": 4, "told_by": "their names",
         "problem": "", "labelled": 8,
     }  # fmt: skip
-    assert document["settings"]["split"] == "folds 4/0"
+    assert "split" not in document["settings"] and document["folds"] == 3
     text = shown(document)
     assert "4 for training, 2 for validation, 2 for test (sorted names)" in text
     assert "4, told by their names; scans of one patient stay together" in text
-    assert "--split 'folds 4/0'" in text
+    assert f"ssl3d study bundles/hippocampus_mri_segmentation {visits} my_study --labels all --folds 3" in text
 
 
 def test_a_patient_in_two_sections_is_a_warning(visits):
@@ -73,3 +76,21 @@ def test_years_are_no_channels(tmp_path, write_nifti, image_array):
     document = examine(tmp_path)
     assert document["cases"]["total"] == 6
     assert not [key for key in document["settings"] if "channels" in key]
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_the_split_is_that_of_the_suggested_bundle(make_dataset, labels):
+    folder = make_dataset(44)
+    if not labels:
+        shutil.rmtree(folder / "labelsTr")
+    document = examine(folder)
+    assert document["folds"] is None
+    assert document["bundle"] == ("hippocampus_mri_segmentation" if labels else "gvsl_pretraining")
+    assert (document["split"]["test"] > 0) == labels, "pre-training uses all but validation"
+    assert f"bundles/{document['bundle']}:" in shown(document)
+
+
+def test_the_splits_of_bundles_are_those_of_their_configs():
+    for bundle, split in BUNDLES.items():
+        file = Path(__file__).parents[2] / "bundles" / bundle / "configs" / "train.json"
+        assert json.loads(file.read_text())["split"] == split

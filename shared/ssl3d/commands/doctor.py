@@ -5,6 +5,7 @@ import sys
 
 def doctor(
     data: str,
+    *more: str,
     json: bool | str = False,
     datalist: str | None = None,
     against: str | None = None,
@@ -20,6 +21,7 @@ def doctor(
 
     Args:
         data: folder with dataset.json (Decathlon), imagesTr and labelsTr (nnU-Net too), NIfTI images or DICOM files.
+        more: nothing; one folder is expected.
         json: print one JSON document and nothing else.
         datalist: JSON file that lists the cases, absolute or relative to the folder.
         against: another folder or JSON file; images that are in both would make a test say too much.
@@ -30,6 +32,8 @@ def doctor(
     from ..data.readable_json import readable_json
     from ..engines import flag
 
+    if more:
+        raise ValueError(f"one folder is expected, got {data} {' '.join(map(str, more))}. Compare two with --against.")
     document = examine(
         str(data),
         datalist=None if datalist is None else str(datalist),

@@ -15,8 +15,8 @@ from .checks import Fault
 from .doctor_facts import Case, examine_case
 from .doctor_overlap import find_copies, find_leaks, find_odd_labels
 from .doctor_scans import find_misfits, find_odd_scans
-from .doctor_split import describe_split, find_split_patients
-from .doctor_summary import is_ct, suggested_settings, summary
+from .doctor_split import describe_split, find_split_patients, suggested_folds
+from .doctor_summary import BUNDLES, is_ct, suggested_bundle, suggested_settings, summary
 from .folder_list import unread_images
 from .nifti import CONVERT, is_nifti
 from .readable_json import readable_json
@@ -45,8 +45,9 @@ def examine(
 
     Returns:
         What ``ssl3d doctor --json`` prints, in JSON's types: ``good`` (whether nothing is fatal), ``cases``,
-        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``split`` (sections that a bundle takes,
-        and patients: see ``describe_split``), ``faults`` (the fatal ones first),
+        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``bundle`` (that suits the data), ``split``
+        (sections that this bundle takes, and patients: see ``describe_split``), ``folds`` (of a study, where cases are
+        few, else None), ``small`` (whether scans are too small for the settings), ``faults`` (the fatal ones first),
         ``settings`` (overrides for a bundle), ``items`` (each case with what its files hold), ``folder``, ``datalist``,
         ``against``, ``written`` (paths), ``name``, ``licence``, ``synthetic``, ``ssl3d`` (version).
 
@@ -68,7 +69,7 @@ def examine(
     cases = _examine_all(source, sorted(source.labels) or None)
     _find_odd_ones(cases)
     find_odd_scans(cases)
-    find_misfits(cases, summary(cases, source.labels)["images"])
+    small = find_misfits(cases, summary(cases, source.labels)["images"])
     find_odd_labels(cases, source.labels)
     find_copies(cases)
     if against is not None:
@@ -79,6 +80,9 @@ def examine(
     if not source.listed:
         general += _left_over_files(cases)
     faults = [*general, *(fault for case in cases for fault in case.faults)]
+    found = summary(cases, source.labels)
+    bundle = suggested_bundle(found)
+    split = {**describe_split(source, BUNDLES[bundle]), "labelled": found["cases"]["labelled"]}
     document = {
         "ssl3d": __version__,
         "folder": str(root),
@@ -89,8 +93,11 @@ def examine(
         "licence": source.licence,
         "synthetic": source.synthetic,
         "good": not any(fault.fatal for fault in faults),
-        **(found := summary(cases, source.labels)),
-        "split": {**describe_split(source), "labelled": found["cases"]["labelled"]},
+        **found,
+        "bundle": bundle,
+        "split": split,
+        "folds": suggested_folds(split),
+        "small": small,
         "faults": [fault._asdict() for fault in sorted(faults, key=lambda fault: not fault.fatal)],
     }
     if target is not None and any(case.good and case.section == "training" for case in cases):

@@ -12,6 +12,7 @@ from .scan_facts import LEVELS, ScanFacts, canonical, sampled, scan_facts
 from .volume import BadFileError, Volume
 
 PERCENTILES = LEVELS[1:-1]
+FEW_IDS, LARGEST_ID, EQUAL_NEIGHBOURS = 64, 255, 0.8  # what tells a label map from a scan
 
 
 class ImageFacts(NamedTuple):
@@ -27,6 +28,7 @@ class ImageFacts(NamedTuple):
         size, spacing: voxels and mm, from left to right, back to front, feet to head.
         percentiles: those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
         extremes: lowest and highest value.
+        like_labels: how many values it has, where these look like the ids of a label map; else 0.
     """
 
     file: str
@@ -39,6 +41,7 @@ class ImageFacts(NamedTuple):
     spacing: list[float]
     percentiles: list[float]
     extremes: list[float]
+    like_labels: int
 
     @property
     def scan(self) -> ScanFacts:
@@ -135,7 +138,17 @@ def _image_facts(file: str, volume: Volume, values: np.ndarray) -> ImageFacts:
         spacing.tolist(),
         scan.values[1:-1],
         [scan.values[0], scan.values[-1]],
+        _like_labels(volume, values),
     )
+
+
+def _like_labels(volume: Volume, values: np.ndarray) -> int:
+    """Number of values where these are few, whole, small and equal in most neighbours; else 0."""
+    found = np.unique(values)
+    if not 1 < len(found) <= FEW_IDS or (found != np.rint(found)).any() or found[0] < 0 or found[-1] > LARGEST_ID:
+        return 0
+    equal = np.mean([np.mean(np.diff(volume.array, axis=axis) == 0) for axis in range(3)])
+    return len(found) if equal > EQUAL_NEIGHBOURS else 0
 
 
 def _label_facts(file: str, volume: Volume) -> LabelFacts:

@@ -17,23 +17,45 @@ def find_odd_scans(cases: Sequence[Case]) -> None:
     """Warn of scans whose voxel sizes or intensities are unlikely to be right, by name."""
     for case in cases:
         for image in case.images:
+            if image.like_labels:
+                problem = f"looks like a label map, not a scan: it holds {image.like_labels} different whole numbers"
+                remedy = "Move it to the folder of labels, or take it away; --write FILE lists the other cases"
+                case.faults.append(Fault(image.file, problem, remedy))
+                continue
             for problem, remedy in filter(None, (_voxel_size(image), _intensities(image, is_ct(case)))):
                 case.faults.append(Fault(image.file, problem, remedy, fatal=False))
 
 
-def find_misfits(cases: Sequence[Case], images: Mapping[str, Any]) -> None:
-    """Add a fault to scans that a run with the suggested pixdim and roi_size would refuse for their size.
+def find_misfits(cases: Sequence[Case], images: Mapping[str, Any]) -> bool:
+    """Name scans that a run with the suggested pixdim and roi_size would refuse for their size.
+
+    A scan that becomes too large is a fault. One that is too small for the roi_size is a warning: it concerns the
+    settings, not the file.
 
     Args:
         cases: all cases of a data set.
         images: ``images`` of its summary; empty where nothing can be read.
+
+    Returns:
+        Whether any scan is too small for the suggested roi_size.
     """
+    small = False
     if images:
         scale = suggested_scale(images)
         preprocessing = {"orientation": "RAS", "spacing": scale["pixdim"], "roi_size": scale["roi_size"]}
         for case in cases:
-            found = (size_fault(image.file, image.scan, preprocessing) for image in case.images)
-            case.faults += filter(None, found)
+            for image in case.images:
+                fault = size_fault(image.file, image.scan, preprocessing, training=False)
+                if fault is not None and not fault.fatal:
+                    small = True
+                    problem = f"with the settings suggested below, {fault.problem}"
+                    remedy = (
+                        "This concerns the settings, not the file: set a smaller --roi_size, or leave such scans out "
+                        "of a run with --skip_bad true"
+                    )
+                    fault = fault._replace(problem=problem, remedy=remedy)
+                case.faults += [fault] if fault else []
+    return small
 
 
 def _voxel_size(image: ImageFacts) -> tuple[str, str] | None:

@@ -13,8 +13,12 @@ FEW = 5  # validation cases
 SHOWN = 5
 
 
-def describe_split(source: Source) -> dict[str, Any]:
+def describe_split(source: Source, split: str) -> dict[str, Any]:
     """Describe the sections that a bundle takes by default, and the patients.
+
+    Args:
+        source: The data set.
+        split: The bundle's own ``split``.
 
     Returns:
         ``how`` (text), ``training``, ``validation``, ``test`` (numbers of cases), ``patients`` (their number),
@@ -25,7 +29,7 @@ def describe_split(source: Source) -> dict[str, Any]:
     told = find_patients(entries, source.folder)
     document = {"how": "", **dict.fromkeys(SECTIONS, 0), "patients": len(set(told.keys)), "told_by": told.source}
     try:
-        divided = split_source(source, "positional")
+        divided = split_source(source, split)
     except ValueError as error:
         return {**document, "problem": str(error)}
     counts = {section: len(found) for section, found in divided.sections.items()}
@@ -51,16 +55,17 @@ def find_split_patients(source: Source) -> Iterator[Fault]:
         yield Fault(str(source.folder), problem, remedy, fatal=False)
 
 
-def suggested_split(document: dict[str, Any]) -> str | None:
-    """The ``split`` for a data set of which so few cases would be validated on that scores say little; else None.
+def suggested_folds(split: dict[str, Any]) -> int | None:
+    """Return the number of folds for a study of a data set with so few validation cases that scores say little.
 
     Args:
-        document: What ``describe_split`` returned, with ``labelled``, the number of labelled cases.
+        split: What ``describe_split`` returned, with ``labelled``, the number of labelled cases.
+
+    Returns:
+        A number of folds; None where the sections are large enough, are declared, or hold no labels.
     """
-    if document["problem"]:
-        return "none"
-    few = document["validation"] < FEW and document["how"] == "sorted names"
-    return f"folds {min(5, document['patients'])}/0" if few and document["labelled"] else None
+    few = split["validation"] < FEW and split["how"] == "sorted names" and not split["problem"]
+    return min(3 if split["patients"] < 2 * FEW else 5, split["patients"]) if few and split["labelled"] else None
 
 
 def _image(entry: dict[str, Any]) -> str:

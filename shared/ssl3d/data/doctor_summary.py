@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .doctor_facts import PERCENTILES, Case
-from .doctor_split import suggested_split
 from .hounsfield import looks_hounsfield
 
 WINDOW_RANGE = (-1000, 3000)  # HU
@@ -53,6 +52,20 @@ def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
     return {"cases": found, "images": images, "labels": _labels(cases, names), "window": window}
 
 
+BUNDLES = {  # bundles that are suggested, with the split of their train.json
+    "gvsl_pretraining": "pretraining",
+    "abdominal_ct_segmentation": "positional",
+    "hippocampus_mri_segmentation": "hippocampus",
+}
+
+
+def suggested_bundle(found: Mapping[str, Any]) -> str:
+    """Return the bundle of a summary: a segmentation bundle where there are label maps, else pre-training."""
+    if not any(label["voxels"] for label in found["labels"]):
+        return "gvsl_pretraining"
+    return "abdominal_ct_segmentation" if found["window"] else "hippocampus_mri_segmentation"
+
+
 def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     """Overrides of a bundle's ``train.json`` for a data set: key -> value.
 
@@ -62,9 +75,8 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     settings: dict[str, Any] = {"dataset_dir": document["folder"]}
     if document["written"] or document["datalist"]:
         settings["datalist"] = document["written"] or document["datalist"]
-    split = suggested_split(document["split"]) if document["cases"]["total"] else None
-    if split:
-        settings["split"] = split
+    if document["split"]["problem"] and document["cases"]["total"]:
+        settings["split"] = "none"
     images, ids = document["images"], [label["id"] for label in document["labels"]]
     if images:
         settings |= suggested_scale(images)
@@ -75,7 +87,7 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
         settings["cases#label_ids"] = ids  # classes of whole scans
     elif len(ids) > 1 and ids == list(range(len(ids))):
         settings["label_names"] = ",".join(label["name"] for label in document["labels"][1:])
-    if not document["written"] and document["cases"]["good"] < document["cases"]["total"]:
+    if document["small"] or (not document["written"] and document["cases"]["good"] < document["cases"]["total"]):
         settings["skip_bad"] = True
     return settings
 

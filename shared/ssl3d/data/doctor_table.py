@@ -149,17 +149,29 @@ def _verdict(document: Mapping[str, Any]) -> Any:
 
 
 def _commands(document: Mapping[str, Any]) -> Iterator[str]:
-    settings = document["settings"]
-    yield "For a bundle, for instance in bundles/gvsl_pretraining:"
-    yield "python -m monai.bundle run --config_file configs/train.json \\"
-    yield " \\\n".join(_option(key, settings[key]) for key in ALWAYS if key in settings)
-    more = [key for key in settings if key not in ALWAYS]
-    if more:
-        yield "and where it learns these labels or channels:"
-        yield " \\\n".join(_option(key, settings[key]) for key in more)
+    settings, folds, bundle = document["settings"], document["folds"], document["bundle"]
+    if folds:
+        yield f"For a bundle: {document['cases']['labelled']} labelled cases are too few for a validation section."
+        yield "Cross-validate instead, which scores every case once (docs/cases.md):"
+        words = ("bundles/" + bundle, printable(settings["dataset_dir"]), "my_study")
+        yield f"ssl3d study {shlex.join(words)} --labels all --folds {folds} \\"
+        yield _options(settings, [key for key in settings if key != "dataset_dir"])
+    else:
+        yield f"For a bundle, for instance in bundles/{bundle}:"
+        yield "python -m monai.bundle run --config_file configs/train.json \\"
+        pretrains = bundle.endswith("_pretraining")
+        yield _options(settings, [key for key in settings if key in ALWAYS or not pretrains])
+        more = [key for key in settings if key not in ALWAYS and pretrains]
+        if more:
+            yield "and where it learns these labels or channels:"
+            yield _options(settings, more)
     if document["window"]:
         low, high = document["window"]
         yield f"CT window: {low} to {high} HU, as a_min and a_max where a bundle scales by a window."
+
+
+def _options(settings: Mapping[str, Any], keys: Iterable[str]) -> str:
+    return " \\\n".join(_option(key, settings[key]) for key in keys)
 
 
 def _option(key: str, value: Any) -> str:

@@ -15,7 +15,7 @@ def data_folder(path: str | Path) -> Path:
         what = "is a file" if folder.exists() else "does not exist"
         raise FileNotFoundError(
             f"The folder {folder} {what}. Give the folder that holds dataset.json, the NIfTI files or the DICOM files; "
-            "a JSON file of your own goes to datalist."
+            "give a JSON file of your own with --datalist FILE."
         )
     return folder
 
