@@ -1,14 +1,17 @@
 """The command line: help with an example, and one line for an error of the user's."""
 
 import importlib
+import inspect
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from fire import docstrings
 
 from ssl3d import cli
+from ssl3d.commands.zoo import zoo
 from ssl3d.engines import flag
 from ssl3d.version import __version__
 
@@ -24,6 +27,19 @@ def test_help_shows_an_example(command, monkeypatch, capsys):
     assert end.value.code == 0
     shown = "".join(capsys.readouterr())
     assert f"Example: ssl3d {command} " in " ".join(shown.split())
+
+
+FUNCTIONS = [getattr(importlib.import_module(f"ssl3d.commands.{name}"), name) for name in sorted(cli.COMMANDS)]
+ROUTINES = [*filter(inspect.isroutine, FUNCTIONS), zoo.index, zoo.serve, zoo.get]
+
+
+@pytest.mark.parametrize("routine", ROUTINES, ids=lambda routine: routine.__name__)
+def test_help_cuts_no_text_of_an_argument(routine):
+    """Fire takes a line with a colon for the next argument."""
+    shown = {entry.name: entry.description for entry in docstrings.parse(routine.__doc__).args}
+    assert list(shown) == [name for name in inspect.signature(routine).parameters if name != "self"]
+    for text in shown.values():
+        assert text[0].isupper() and text[-1] in '."' and text.count("(") == text.count(")")
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))

@@ -30,7 +30,9 @@ from monailabel.client.client import MONAILabelUtils
 from ssl3d.evaluation import drawing
 from ssl3d.evaluation.label_picture import draw_label_maps, size_of
 
-FIT = re.compile(r"Loaded \S+/(\S+): ([\d.]+) % of the elements fit\. Entries: (\d+) matched, .* (\d+) missing")
+FIT = re.compile(
+    r"Loaded \S+/(\S+): ([\d.]+) % of the elements of the [\w' ]+ fit\. Entries: (\d+) matched, .* (\d+) missing"
+)
 CREDIT = "\nscan: Medical Segmentation Decathlon, Task04 Hippocampus, CC BY-SA 4.0"
 SYNTHETIC = "\nsynthetic anatomy: shows the mechanics, nothing about people"
 DECATHLON = re.compile(r"hippocampus_\d{3}")

@@ -86,7 +86,7 @@ def test_all_weights_together_stay_within_their_budget():
 def test_pretraining_can_go_on_from_its_weights(bundle, caplog):
     with caplog.at_level("INFO"):
         workflow(TRAIN, "train", **TINY, pretrained="models/pretraining.pth").parser.get_parsed_content("network")
-    assert "100.0 % of the elements fit" in caplog.text
+    assert "100.0 % of the elements of the network fit" in caplog.text
     assert "0 missing, 0 unexpected" in caplog.text
 
 

@@ -70,5 +70,7 @@ def test_a_method_learns_in_a_plain_loop_and_its_backbone_is_loaded(data, monkey
     printed = capsys.readouterr().out
     errors = [float(value) for value in re.findall(r"hidden voxels ([\d.]+)", printed)]
     assert len(errors) == 4 and errors[-1] < 0.75 * errors[0], printed
-    assert printed.splitlines()[4].startswith("100.0 % of the elements fit. Entries: 42 matched")
+    assert printed.splitlines()[4].startswith(
+        "100.0 % of the elements of the network's backbone fit. Entries: 42 matched"
+    )
     assert names["loss"].item() == pytest.approx(errors[-1], abs=1e-4)

@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 from monai.transforms import Compose, Orientationd, ScaleIntensityRangePercentilesd, Spacingd
+from passports import some_passport
 
 from ssl3d.engines import run_folder, start_network, trained_network
+from ssl3d.engines.publish import _joined
 from ssl3d.methods import S2DC
-from ssl3d.networks import SegmentationNet, TokenNet, UNet3d
-from ssl3d.weights import Passport, WeightsMismatch, passport_of, save
+from ssl3d.networks import ReconstructionNet, SegmentationNet, TokenNet, UNet3d
+from ssl3d.weights import WeightsMismatch, passport_of, save
 
 
 def network(classes: int = 3) -> SegmentationNet:
@@ -19,23 +21,7 @@ def network(classes: int = 3) -> SegmentationNet:
 
 @pytest.fixture
 def file(tmp_path):
-    passport = Passport(
-        method="test",
-        backbone="UNet3d",
-        backbone_arguments={},
-        part="network",
-        network="SegmentationNet",
-        corpus=[{"name": "none", "count": 1, "licence": "CC0"}],
-        synthetic=True,
-        spacing=[1.0, 1.0, 1.0],
-        orientation="RAS",
-        intensity={"kind": "percentiles", "lower": 1, "upper": 99},
-        roi_size=[16, 16, 16],
-        steps=1,
-        seed=0,
-        ssl3d_version="0",
-        licence="CC0",
-    )
+    passport = some_passport(corpus=[{"name": "none", "count": 1, "licence": "CC0"}], synthetic=True)
     save(network(5), tmp_path / "model.pt", passport)
     return tmp_path / "model.pt"
 
@@ -71,6 +57,55 @@ def test_training_goes_on_with_the_head_where_it_fits(file, caplog):
     assert "2 missing" in caplog.text and "head.weight, head.bias" in caplog.text
     with pytest.raises(ValueError, match="pretrained_part must be backbone or network, got 'head'"):
         start_network(other, "cpu", file, part="head")
+
+
+def test_a_head_of_another_shape_is_warned_of(file, caplog):
+    start_network(network(3), "cpu", file, part="network")
+    (warning,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert "head not taken: 5 classes with background there, 3 here" in warning
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        start_network(network(3), "cpu", file)
+    assert "100.0 % of the elements of the network's backbone fit" in caplog.text, "two are missing, in the head"
+    assert not [record for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_weights_of_pretraining_are_to_be_fine_tuned_first(file):
+    save(ReconstructionNet(UNet3d(1, (8, 16)), 1), file, replace(passport_of(file), method="mae", network="X, student"))
+    with pytest.raises(WeightsMismatch, match=f"Fine-tune first: python.*--pretrained {file}"):
+        trained_network(network(3), "cpu", file)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "flag"),
+    [
+        ("MyNet", "--network_def#backbone \"{'_target_': 'MODULE.MyNet', 'channels': [8, 32]}\""),
+        ("UNet3d", "--network_def#backbone \"{'_target_': 'scripts.networks.UNet3d', 'channels': [8, 32]}\""),
+    ],
+)
+def test_the_flag_of_another_backbone_is_shown(file, backbone, flag):
+    passport = replace(passport_of(file), backbone=backbone, backbone_arguments={"channels": [8, 32]})
+    save(SegmentationNet(UNet3d(1, (8, 32)), 3), file, passport)
+    for load in (lambda: trained_network(network(3), "cpu", file), lambda: start_network(network(3), "cpu", file)):
+        with pytest.raises(WeightsMismatch) as refusal:
+            load()
+        assert flag in str(refusal.value)
+
+
+def unnamed(count, name="unnamed"):
+    return {"name": name, "count": count, "licence": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("own", "former", "goes_on", "joined"),
+    [
+        ([unnamed(6)], [unnamed(122)], False, [unnamed(6), unnamed(122)]),
+        ([unnamed(8)], [unnamed(6), unnamed(122)], True, [unnamed(8), unnamed(122)]),
+        ([unnamed(8, "A")], [unnamed(6, "A"), unnamed(9, "B")], False, [unnamed(8, "A"), unnamed(9, "B")]),
+    ],
+)
+def test_corpora_without_a_name_are_different_sets(own, former, goes_on, joined):
+    assert _joined(own, former, goes_on) == joined
 
 
 def test_none_leaves_the_random_weights(caplog):

@@ -5,9 +5,10 @@ import logging
 
 import pytest
 import torch
+from passports import some_passport
 
 from ssl3d.data import as_names, data_set_names, same_names
-from ssl3d.weights import Passport, save, trained_classes, training_classes
+from ssl3d.weights import save, trained_classes, training_classes
 
 OWN = "anterior, posterior"
 
@@ -18,24 +19,7 @@ def data_set(folder, labels):
 
 
 def weights(folder, names=()):
-    passport = Passport(
-        method="supervised",
-        backbone="UNet3d",
-        backbone_arguments={},
-        part="network",
-        network="SegmentationNet",
-        corpus=[],
-        synthetic=False,
-        spacing=[1, 1, 1],
-        orientation="RAS",
-        intensity={"kind": "z-score"},
-        roi_size=[16, 16, 16],
-        steps=0,
-        seed=0,
-        ssl3d_version="0.1.0",
-        licence="CC0",
-        label_names=list(names),
-    )
+    passport = some_passport(label_names=list(names))
     save({"w": torch.zeros(1)}, folder / "model.pt", passport)
     return folder / "model.pt"
 

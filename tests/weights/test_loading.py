@@ -336,9 +336,10 @@ def test_the_report_reads_well_and_is_logged(tmp_path, caplog):
     lines = str(report).splitlines()
     entries = len(unet().state_dict())
     assert lines == [
-        f"100.0 % of the elements fit. Entries: {entries - 1} matched, 1 adapted, 2 missing, 9 unexpected.",
+        f"100.0 % of the elements of the network's backbone fit. Entries: {entries - 1} matched, 1 adapted, 2 missing, "
+        "9 unexpected.",
         "  adapted (other number of input channels): backbone.encoder.0.0.weight",
-        "  missing (in the network, not in the file: left as they were): head.weight, head.bias",
+        "  missing (in the network, not filled: left as they were): head.weight, head.bias",
         "  unexpected (in the file, not used): extra.0, extra.1, extra.2, extra.3 and 5 more",
     ]
     assert str(report) in caplog.text and str(tmp_path / "w.pt") in caplog.text

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from monai.transforms import Compose, NormalizeIntensityd, Orientationd, ScaleIntensityRanged, Spacingd
+from passports import some_passport
 
 from ssl3d.transforms import LoadVolumed
 from ssl3d.weights import Passport, other_modality, save, trained_spacing, warn_of_other_settings
@@ -18,23 +19,7 @@ WINDOW = {"kind": "window", "lower": -175, "upper": 250}
 
 
 def weights(folder: Path, intensity: dict, spacing=(0.8, 0.8, 0.8)) -> Path:
-    passport = Passport(
-        method="supervised",
-        backbone="UNet3d",
-        backbone_arguments={},
-        part="network",
-        network="SegmentationNet",
-        corpus=[],
-        synthetic=False,
-        spacing=list(spacing),
-        orientation="RAS",
-        intensity=intensity,
-        roi_size=[16, 16, 16],
-        steps=0,
-        seed=0,
-        ssl3d_version="0.1.0",
-        licence="CC0",
-    )
+    passport = some_passport(spacing=list(spacing), intensity=intensity)
     save({"w": torch.zeros(1)}, folder / "model.pt", passport)
     return folder / "model.pt"
 

@@ -22,16 +22,16 @@ def bench(
     Example: ssl3d bench bundles/gvsl_pretraining --size 64 --batch_size 1 --paper true
 
     Args:
-        bundle: folder of a pre-training bundle; with inference, of a segmentation bundle.
-        size: voxels along each axis, one number or three; comma-separated. The bundle's roi_size when not given; with
+        bundle: Folder of a pre-training bundle; with inference, of a segmentation bundle.
+        size: Voxels along each axis, one number or three; comma-separated. The bundle's roi_size when not given; with
             inference 512,512,300.
-        batch_size: the bundle's when not given; not with inference.
-        paper: true takes the settings of the publication, paper.json; not with inference.
-        repeats: timed steps, or runs over the CT.
-        device: cpu or cuda.
-        inference: true segments a CT stage by stage, as inference.json has it.
-        spacing: of the CT in mm; comma-separated.
-        settings: further keys of the bundle's config, such as "{'crops': [1, 1, 1]}"; not with inference.
+        batch_size: Volumes in a step; the bundle's number when not given; not with inference.
+        paper: Whether to take the settings of the publication, paper.json; not with inference.
+        repeats: Number of timed steps, or of runs over the CT.
+        device: Device to measure on, cpu or cuda.
+        inference: Whether to segment a CT stage by stage, as inference.json has it, instead of a training step.
+        spacing: Voxel size of the CT in mm; comma-separated.
+        settings: Further keys of the bundle's config, such as "{'crops': [1, 1, 1]}"; not with inference.
     """
     from ..engines import flag
     from ..release import bench as run_bench

@@ -20,12 +20,12 @@ def doctor(
     Example: ssl3d doctor Task04_Hippocampus --write good.json
 
     Args:
-        data: folder with dataset.json (Decathlon), imagesTr and labelsTr (nnU-Net too), NIfTI images or DICOM files.
-        more: nothing; one folder is expected.
-        json: print one JSON document and nothing else.
+        data: Folder with dataset.json (Decathlon), imagesTr and labelsTr (nnU-Net too), NIfTI images or DICOM files.
+        more: Nothing, since one folder is expected.
+        json: Whether to print one JSON document and nothing else.
         datalist: JSON file that lists the cases, absolute or relative to the folder.
-        against: another folder or JSON file; images that are in both would make a test say too much.
-        write: new JSON file for the good cases, absolute or relative to the folder. No file is ever overwritten.
+        against: Another folder or JSON file; images that are in both would make a test say too much.
+        write: New JSON file for the good cases, absolute or relative to the folder. No file is ever overwritten.
     """
     from ..data.doctor import examine
     from ..data.doctor_table import show

@@ -15,11 +15,12 @@ def export(
     Example: ssl3d export gvsl_pretraining --output_dir exports
 
     Args:
-        names: of bundles; all when not given.
-        output_dir: of the files, <name>/model.ts and <name>/model.onnx.
-        bundles: folder of the bundles.
-        repeats: timed runs over one window.
-        any_size: false writes ONNX for the bundle's window alone, which is several times faster.
+        names: Names of the bundles to export; all when not given.
+        output_dir: Folder of the files, <name>/model.ts and <name>/model.onnx.
+        bundles: Folder of the bundles.
+        repeats: Number of timed runs over one window.
+        any_size: Whether ONNX files take windows of any size; false writes them for the bundle's window alone, which
+            is several times faster.
     """
     from ..engines import flag
     from ..release import export as run_export

@@ -9,10 +9,10 @@ def pack(*names: str, output_dir: str = "dist", bundles: str = "bundles", zoo: s
     Example: ssl3d pack gvsl_pretraining hippocampus_mri_segmentation
 
     Args:
-        names: of bundles; all when not given.
-        output_dir: folder of the zip files.
-        bundles: folder of the bundles.
-        zoo: write the form of a pull request to the MONAI Model Zoo into this folder, instead of zip files.
+        names: Names of the bundles to pack; all when not given.
+        output_dir: Folder of the zip files.
+        bundles: Folder of the bundles.
+        zoo: Folder for the form of a pull request to the MONAI Model Zoo, written instead of zip files.
     """
     from ..release import pack as run_pack
     from ..release import request

@@ -25,16 +25,16 @@ def study(
     Example: ssl3d study bundles/hippocampus_mri_segmentation Task04_Hippocampus my_study --labels 4,all --seeds 0,1
 
     Args:
-        bundle: folder of the bundle.
-        dataset_dir: its data.
-        output_dir: folder of the study; it holds every run with its log, and the tables.
-        labels: numbers of labelled training cases, or all; comma-separated.
-        seeds: comma-separated.
-        pretrained: starting weights: none, names of bundles, paths; comma-separated.
-        section: validation, to choose settings; test, once they are frozen.
-        folds: cross-validation with so many folds, for few labels; the number of cases gives leave-one-out.
-        jobs: runs at a time, one thread each.
-        settings: keys of the bundle's config.
+        bundle: Folder of a segmentation bundle.
+        dataset_dir: Folder of the data.
+        output_dir: Folder of the study; it holds every run with its log, and the tables.
+        labels: Numbers of labelled training cases, or all; comma-separated.
+        seeds: Seeds of the runs; comma-separated.
+        pretrained: Starting weights, which are none, names of bundles or paths; comma-separated.
+        section: Cases to score, either validation, to choose settings, or test, once they are frozen.
+        folds: Number of folds of a cross-validation, for few labels; the number of cases gives leave-one-out.
+        jobs: Runs at a time, one thread each.
+        settings: Keys of the bundle's config and their values.
     """
     from ..evaluation.study import study as run_study
     from ..evaluation.study_runs import settings_as_text

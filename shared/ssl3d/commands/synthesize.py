@@ -17,14 +17,15 @@ def synthesize(
     Example: ssl3d synthesize brain_mri brains --subjects 20 --contrasts t1n,t2w
 
     Args:
-        kind: brain_mri (whole heads), hippocampus_mri (1 mm crops around the right hippocampus), abdominal_ct (13
-            organs), chest_ct (classes: healthy, two kinds of opacities) or heart_ct (chambers, vessels, coronaries).
-        output_dir: new or empty folder, or one with a set of the same settings, which is then reused.
-        subjects: how many.
-        seed: another seed gives other subjects.
-        size: voxels along an axis; the field of view of a kind does not change with it.
-        contrasts: of brain_mri and hippocampus_mri: t1n (the default), t1c, t2w, t2f; comma-separated.
-        label_maps: folder of NIfTI label maps to paint with random contrast (brain_mri only).
+        kind: One of brain_mri (whole heads), hippocampus_mri (1 mm crops around the right hippocampus), abdominal_ct
+            (13 organs), chest_ct (healthy lungs and two kinds of opacities) and heart_ct (chambers, vessels,
+            coronaries).
+        output_dir: New or empty folder, or one with a set of the same settings, which is then reused.
+        subjects: Number of subjects.
+        seed: Seed of the subjects; another seed gives other subjects.
+        size: Voxels along an axis; the field of view of a kind does not change with it.
+        contrasts: Contrasts of brain_mri and hippocampus_mri, comma-separated, of t1n (the default), t1c, t2w, t2f.
+        label_maps: Folder of NIfTI label maps to paint with random contrast (brain_mri only).
 
     Returns:
         Path of dataset.json, printed.

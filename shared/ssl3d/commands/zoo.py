@@ -18,8 +18,8 @@ class Zoo:
         Example: ssl3d zoo index dist --url https://example.org/zoo
 
         Args:
-            folder: of the zip files.
-            url: where the folder will be found.
+            folder: Folder of the zip files.
+            url: Address where the folder will be found.
         """
         from ..release import index
 
@@ -32,8 +32,8 @@ class Zoo:
         Example: ssl3d zoo serve dist --port 8000
 
         Args:
-            folder: of the zip files.
-            port: of 127.0.0.1; 0 takes a free one.
+            folder: Folder of the zip files.
+            port: Port of 127.0.0.1; 0 takes a free one.
         """
         from ..release import server
 
@@ -52,10 +52,11 @@ class Zoo:
         Example: ssl3d zoo get gvsl_pretraining --version 0.1.0 --from http://127.0.0.1:8000,/media/usb/zoo
 
         Args:
-            name: of the bundle.
-            version: the latest when not given.
-            from_: (write --from) URLs or folders, comma-separated, tried in turn; else those in the variable SSL3D_ZOO.
-            output_dir: folder for the bundle's folder.
+            name: Name of the bundle.
+            version: Version of the bundle; the latest when not given.
+            from_: URLs or folders of zoos (write --from), comma-separated, tried in turn; else those in the variable
+                SSL3D_ZOO.
+            output_dir: Folder for the bundle's folder.
         """
         from ..release import get
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from .. import weights
 from ..data import DrawDataset
 from ..data.content import replacing
 from ..data.readable_json import readable_json
+from ..data.sources import UNNAMED
 from ..version import __version__
 from ..weights.facts import preprocessing
 from . import checkpoints
@@ -155,9 +157,9 @@ class Publish:
         licences = [entry["licence"] for entry in corpus]
         method = self.method
         if self.start is not None:
-            corpus = _joined([*corpus, *self.start.corpus])
             licences += self.start.licence.removeprefix(TERMS).split(", ")
             goes_on = self.start.method.split(",")[0] == method
+            corpus = _joined(corpus, self.start.corpus, goes_on)
             method = self.start.method if goes_on else f"{method}, from weights of {self.start.method}"
         results = []
         if best_metric is not None:
@@ -182,11 +184,19 @@ class Publish:
         )
 
 
-def _joined(corpora: list[dict]) -> list[dict]:
-    """Each set once: rounds of annotation train again on what the earlier ones had, so the largest count holds."""
-    sets: dict[tuple[str, str], dict] = {}
-    for entry in corpora:
-        key = entry["name"], entry["licence"]
-        if key not in sets or entry["count"] > sets[key]["count"]:
-            sets[key] = entry
+def _joined(own: list[dict], former: list[dict], goes_on: bool) -> list[dict]:
+    """Return each set once: rounds of annotation train again on what the earlier ones had, so the largest count holds.
+
+    Sets without a name are different sets, unless the same training goes on.
+    """
+    sets: dict[tuple, dict] = {}
+    for side, corpus in enumerate((own, former)):
+        unnamed: Counter[str] = Counter()
+        for entry in corpus:
+            key: tuple = (entry["name"], entry["licence"])
+            if entry["name"] in (UNNAMED, "unknown"):
+                unnamed[entry["licence"]] += 1
+                key += (unnamed[entry["licence"]], 0 if goes_on else side)
+            if key not in sets or entry["count"] > sets[key]["count"]:
+                sets[key] = entry
     return list(sets.values())

@@ -11,6 +11,7 @@ from torch import nn
 
 from .. import weights
 from ..data import Datalist
+from .weights_advice import advice, warn_of_head
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +54,14 @@ def start_network(
         return network.to(device)
     passport = weights.passport_of(file)
     if hasattr(network, "student") and passport is not None and passport.network == type(network).__name__:
-        weights.load(network, file, part="network", min_match=1.0)
+        with advice(network, file, backbone_of(network)):
+            weights.load(network, file, part="network", min_match=1.0)
     else:
         reached = passport.trained if passport is not None and part == "backbone" else part
-        weights.load(getattr(network, "student", network), file, part=reached)
+        with advice(network, file, backbone_of(network)):
+            report = weights.load(getattr(network, "student", network), file, part=reached)
+        if part == "network":
+            warn_of_head(network, file, report)
         if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
             network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
     if transform is not None:
@@ -89,7 +94,8 @@ def trained_network(
             "with --weights FILE."
         )
     path = Path(path).expanduser()
-    weights.load(network, path, part="network", min_match=1.0)
+    with advice(network, path, backbone_of(network)):
+        weights.load(network, path, part="network", min_match=1.0)
     passport = weights.passport_of(path)
     if passport is not None and passport.synthetic:
         logger.warning(f"{path}: DEMONSTRATION WEIGHTS, trained on synthetic anatomy, not for images of people.")

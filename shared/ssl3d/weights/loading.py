@@ -4,8 +4,9 @@ import hashlib
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class LoadReport:
         missing: entries of the network that the file did not fill; they keep their values.
         unexpected: entries of the file that were not used.
         fraction: share of the elements that fit (matched or adapted), 0 .. 1, of the part that counts (see ``load``).
+        part: the part that counts: ``file``, ``network``, ``network's backbone`` or ``network's encoder``.
+        misfits: entries that both have and that differ: name -> shape or type in the file, and in the network.
     """
 
     matched: list[str]
@@ -36,19 +39,24 @@ class LoadReport:
     missing: list[str]
     unexpected: list[str]
     fraction: float
+    part: str = "file"
+    misfits: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [
-            f"{_percent(self.fraction)} of the elements fit. Entries: {len(self.matched)} matched, "
+            f"{_percent(self.fraction)} of the elements of the {self.part} fit. Entries: {len(self.matched)} matched, "
             f"{len(self.adapted)} adapted, {len(self.missing)} missing, {len(self.unexpected)} unexpected."
         ]
         for title, names in (
             ("adapted (other number of input channels)", self.adapted),
-            ("missing (in the network, not in the file: left as they were)", self.missing),
+            ("missing (in the network, not filled: left as they were)", self.missing),
             ("unexpected (in the file, not used)", self.unexpected),
         ):
             if names:
                 lines.append(f"  {title}: {_first(names)}")
+        if self.misfits:
+            both = [f"{name} ({a} in the file, {b} in the network)" for name, (a, b) in self.misfits.items()]
+            lines.append(f"  same name, but not the same: {_first(both)}")
         return "\n".join(lines)
 
 
@@ -115,11 +123,11 @@ def load(
     input_convolutions = _input_convolutions(network)
     values: dict[str, Tensor] = {}
     adapted: list[str] = []
-    misfits: list[str] = []
+    misfits: dict[str, tuple[Any, Any]] = {}
     for name, source in pairs.items():
         tensor, target = file[source], state[name]
         if tensor.dtype != target.dtype and not (tensor.is_floating_point() and target.is_floating_point()):
-            misfits.append(f"{name} ({tensor.dtype} in the file, {target.dtype} in the network)")
+            misfits[name] = (tensor.dtype, target.dtype)
         elif tensor.shape == target.shape:
             values[name] = tensor.to(target.dtype)
         elif name in input_convolutions and _differ_in_channels(tensor, target):
@@ -127,7 +135,7 @@ def load(
             adapted.append(name)
             logger.info("%s: %d -> %d input channels", name, tensor.shape[1], target.shape[1])
         else:
-            misfits.append(f"{name} ({list(tensor.shape)} in the file, {list(target.shape)} in the network)")
+            misfits[name] = (list(tensor.shape), list(target.shape))
 
     used = {pairs[name] for name in values}
     if part:
@@ -141,9 +149,11 @@ def load(
         missing=[name for name in state if name not in values],
         unexpected=[name for name in file if name not in used],
         fraction=fits / total if total else 0.0,
+        part={None: "file", "network": "network"}.get(part, f"network's {part}"),
+        misfits=misfits,
     )
     if report.fraction < min_match or not values:
-        raise WeightsMismatch(_refusal(path, part, min_match, report, misfits, passport), report)
+        raise WeightsMismatch(_refusal(path, min_match, report, passport), report)
     with torch.no_grad():
         for name, value in values.items():
             state[name].copy_(value)  # in place: device and memory format stay
@@ -236,13 +246,8 @@ def _first(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _refusal(
-    path: Path, part: str | None, min_match: float, report: LoadReport, misfits: list[str], passport: Passport | None
-) -> str:
-    claim = {None: "file", "network": "network"}.get(part, f"network's {part}")
-    lines = [f"Refused to load {path}: at least {_percent(min_match)} of the {claim} must fit. {report}"]
-    if misfits:
-        lines.append(f"  same name, but not the same: {_first(misfits)}")
+def _refusal(path: Path, min_match: float, report: LoadReport, passport: Passport | None) -> str:
+    lines = [f"Refused to load {path}: at least {_percent(min_match)} of the {report.part} must fit. {report}"]
     if passport is not None:
         lines.append(f"  the passport says: {passport.backbone}, arguments {passport.backbone_arguments}")
     lines.append("The network is unchanged.")
