@@ -1,6 +1,6 @@
 """Pre-training in a plain PyTorch loop, then the backbone in a segmentation network: classes of ssl3d, no configs.
 
-python docs/examples/plain_pytorch_loop.py DATA  # a folder with imagesTr
+python docs/examples/plain_pytorch_loop.py DATA  # a folder with imagesTr; writes mae.pt to the working directory
 """
 
 import sys
@@ -32,5 +32,5 @@ for step in range(31):
     optimizer.step()
     if step % 10 == 0:
         print(f"step {step + 1}: mean squared error at hidden voxels {loss:.4f}")
-torch.save(method.student.state_dict(), data / "mae.pt")
-print(weights.load(SegmentationNet(UNet3d(**settings), out_channels=3), data / "mae.pt", part="backbone"))
+torch.save(method.student.state_dict(), "mae.pt")
+print(weights.load(SegmentationNet(UNet3d(**settings), out_channels=3), "mae.pt", part="backbone"))

@@ -103,7 +103,8 @@ def test_pairs_by_known_points(bundle, tmp_path):
 
 
 @ALICE
-def test_features_and_filled_images_in_the_geometry_of_the_scan(bundle, tmp_path):
+def test_features_and_filled_images_in_the_geometry_of_the_scan(bundle, tmp_path, caplog):
+    caplog.set_level("INFO")
     affine = np.array([[0, -12.0, 0, 30], [-12.0, 0, 0, 20], [0, 0, 12.0, -5], [0, 0, 0, 1]])  # axes P, L, S: not RAS
     scan = np.random.default_rng(0).normal(50, 40, (40, 30, 35)).astype(np.float32)
     (tmp_path / "scans").mkdir()
@@ -117,6 +118,7 @@ def test_features_and_filled_images_in_the_geometry_of_the_scan(bundle, tmp_path
     hidden = masked.get_fdata() == 0
     assert 0.7 < hidden.mean() < 0.8
     np.testing.assert_allclose(filled.get_fdata()[~hidden], masked.get_fdata()[~hidden], atol=1e-5)
+    assert "Features of 1 scan(s): NAME_features.npz" in caplog.text
     with np.load(folder / "patient_features.npz", allow_pickle=False) as features:
         assert features["dense"].shape == (32, 8, 10, 9) and features["whole"].shape == (96,)
         np.testing.assert_allclose(np.linalg.norm(features["dense"].astype(float), axis=0), 1, atol=2e-3)

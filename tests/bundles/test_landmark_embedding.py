@@ -107,6 +107,11 @@ def test_what_is_wrong_with_a_template_is_said_before_the_search(bundle, scans, 
     run(**files | {"points": str(folder / "far.csv")}, **data, skip_bad="true")
     assert "Left out: far away" in caplog.text
     assert list(read_points(bundle / "output" / "inference" / "same_points.csv")) == list(world)
+    huge = write_nifti(
+        folder / "huge.nii.gz", np.eye(100, dtype=np.int16)[None].repeat(100, 0), np.diag([98, 98, 98, 1])
+    )
+    assert "huge.nii.gz" in (message := refusal(**files | {"template": str(huge)}, **data))
+    assert "too large to prepare" in message
     air = write_nifti(
         folder / "air.nii.gz", np.random.default_rng(0).uniform(-1000, -900, (20, 20, 20)).astype(np.float32)
     )

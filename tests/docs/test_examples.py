@@ -64,7 +64,8 @@ def test_a_bundle_gives_its_backbone_to_a_monai_script(data, tmp_path):
     assert_learned(run(EXAMPLES["backbone_in_monai_script"], bundle, data, folder=tmp_path))
 
 
-def test_a_method_learns_in_a_plain_loop_and_its_backbone_is_loaded(data, monkeypatch, capsys):
+def test_a_method_learns_in_a_plain_loop_and_its_backbone_is_loaded(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["example", data])
     names = runpy.run_path(str(EXAMPLES["plain_pytorch_loop"]))
     printed = capsys.readouterr().out
@@ -73,4 +74,5 @@ def test_a_method_learns_in_a_plain_loop_and_its_backbone_is_loaded(data, monkey
     assert printed.splitlines()[4].startswith(
         "100.0 % of the elements of the network's backbone fit. Entries: 42 matched"
     )
+    assert (tmp_path / "mae.pt").is_file() and not (Path(data) / "mae.pt").exists()
     assert names["loss"].item() == pytest.approx(errors[-1], abs=1e-4)

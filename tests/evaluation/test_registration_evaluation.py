@@ -91,6 +91,13 @@ def test_landmarks_come_before_label_centres_by_name_and_only_inside_both_scans(
     assert scores.tre_after == pytest.approx(1.5, abs=1e-4), "the displacement is (3, -4, 1.5) mm"
 
 
+@pytest.mark.parametrize("content", ["{", '{"one": {"voxel": [1, 2, 3]}}', '["one"]'])
+def test_damaged_landmarks_are_named(tmp_path, content):
+    (tmp_path / "damaged.json").write_text(content)
+    with pytest.raises(ValueError, match=r"damaged\.json cannot be read as json points"):
+        pair(fixed_landmarks=str(tmp_path / "damaged.json"), moving_landmarks=landmarks(tmp_path))
+
+
 def test_without_labels_and_landmarks_only_folding_is_left():
     item = {key: value for key, value in pair().items() if "label" not in key}
     scores = score(item)

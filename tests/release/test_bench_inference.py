@@ -40,6 +40,13 @@ def test_stages_are_those_of_the_config_and_add_up():
     assert "CT of 40 x 36 x 20 voxels" in table and "0.75 x 0.75 x 1.5 mm, cpu; fastest of 1" in table
 
 
+def test_the_weights_are_spoken_of_once(caplog):
+    with caplog.at_level("INFO"):
+        bench_inference(BUNDLES / "abdominal_ct_segmentation", size=24, repeats=3)
+    assert caplog.text.count("DEMONSTRATION WEIGHTS") == 1
+    assert caplog.text.count("Loaded ") == 1
+
+
 def test_a_changed_config_changes_the_table(tmp_path):
     bundle = Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
     file = bundle / "configs" / "inference.json"

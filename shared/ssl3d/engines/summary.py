@@ -50,6 +50,9 @@ def summary() -> None:
         lock.release(parser.get_parsed_content("output_dir"))
     for file in (folder / failures.FILE, *folder.glob("error_rank*.txt")):  # of an earlier run that failed
         file.unlink(missing_ok=True)
+    features = len(list(folder.glob("*_features.npz")))
+    if features:
+        logger.info(f"Features of {features} scan(s): NAME_features.npz with dense, whole and affine, for numpy.load")
     logger.info(f"Results: {folder.absolute()}")
 
 

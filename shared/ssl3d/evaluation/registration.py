@@ -1,8 +1,6 @@
 """What a registration is worth: overlap of labels, distance of targets, folding."""
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +11,7 @@ from torch import Tensor
 from ..geometry import jacobian_determinant
 from ..geometry.world import apply_affine, sample_at
 from ..transforms.registration import plain, voxels_of
+from .points import read_points
 
 
 class Scores(NamedTuple):
@@ -97,9 +96,9 @@ def _targets(item: Mapping[str, Any], ids: list[int]) -> tuple[str, Tensor, Tens
     """What the targets are, and their points (3, N) in the world of the fixed and of the moving scan, mm."""
     scans = item["fixed_scan"], item["moving_scan"]
     if "fixed_landmarks" in item and "moving_landmarks" in item:
-        lists = [json.loads(Path(item[key]).read_text()) for key in ("fixed_landmarks", "moving_landmarks")]
+        lists = [read_points(item[key]) for key in ("fixed_landmarks", "moving_landmarks")]
         names = [name for name in lists[0] if name in lists[1]]
-        points = [torch.tensor([marks[name]["world"] for name in names]).double().view(-1, 3).T for marks in lists]
+        points = [torch.tensor([marks[name] for name in names]).double().view(-1, 3).T for marks in lists]
         seen = torch.stack([_inside(scan, world) for scan, world in zip(scans, points, strict=True)]).all(dim=0)
         if seen.any():
             return "landmarks", points[0][:, seen], points[1][:, seen]

@@ -7,14 +7,17 @@ from typing import Any, NamedTuple
 
 import torch
 from monai.data import MetaTensor
+from monai.transforms import Compose
 from torch import Tensor, nn
 
 from ..data import validate
 from ..data.dicom_cases import with_series
+from ..data.fit import fit
 from ..data.splits import case_name
 from ..geometry.world import apply_affine, within
 from ..methods import EmbeddedScan, embed_scan
 from ..transforms.registration import plain
+from ..weights import facts
 from .points import read_points
 
 logger = logging.getLogger(__name__)
@@ -69,7 +72,7 @@ def given_template(
     Raises:
         ValueError: only one of scan and points; no case with points; a bad file of points; a point outside of the scan,
             by name; a scan without anything in it.
-        DataError: a scan that cannot be used.
+        DataError: a scan that cannot be used, or that would be too large after resampling.
     """
     if (template is None) != (points is None):
         missing, there = ("points", "template") if points is None else ("template", "points")
@@ -84,6 +87,8 @@ def given_template(
         scan = Path(template).expanduser().absolute()
         entry = {"image": str(scan), "name": case_name(scan), "group": "template"}
         (item,), _ = validate([with_series(entry, series)])
+        if isinstance(preprocessing, Compose):
+            fit([item], facts.preprocessing(preprocessing), training=False)
         file, frame = points, coordinates
     return [make_template(item, file, frame, preprocessing, network, skip_bad)]
 

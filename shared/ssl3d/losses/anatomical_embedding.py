@@ -20,6 +20,7 @@ from .embedding_tokens import (
 )
 from .gathering import gather_batch
 from .masked_mean import at_least_float32
+from .token_pairs import check_unit_norm
 
 CLOSEST = 0.5  # mm beyond the smallest distance, for anchors where no voxel has one within positive_distance
 
@@ -56,7 +57,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         permutation: of n numbers; a random subset of k of them is ``permutation(n)[:k]``.
 
     Raises:
-        ValueError: an argument outside these bounds; in a call, a wrong shape.
+        ValueError: an argument outside these bounds; in a call, a wrong shape, or embeddings that are not of norm 1.
 
     Source: Yan et al., SAM: Self-supervised Learning of Pixel-wise Anatomical Embeddings in Radiological Images
     (arXiv:2012.02383), section III, as its released code computes it, but that ignored tokens are never selected (they
@@ -152,6 +153,21 @@ class AnatomicalEmbeddingLoss(nn.Module):
         Returns:
             Scalars ``fine`` and ``coarse`` in the dtype of ``fine``, float32 at least: means over the volumes.
         """
+        _check(fine, coarse, coordinates, valid)
+        for name, tokens in {"fine": fine, "coarse": coarse}.items():
+            inside = cells(coordinates, valid, tokens.shape[3:])[1]
+            check_unit_norm(name, tokens.flatten(3).transpose(2, 3), inside)
+        return self.of(fine, coarse, coordinates, valid, permutation)
+
+    def of(
+        self,
+        fine: Tensor,
+        coarse: Tensor,
+        coordinates: Tensor,
+        valid: Tensor,
+        permutation: Permutation | Sequence[Permutation] | None = None,
+    ) -> dict[str, Tensor]:
+        """Do the same without the check of norms, for embeddings of a network that normalises them."""
         _check(fine, coarse, coordinates, valid)
         permutations = self._permutations(permutation, len(fine))
         fine, coarse = at_least_float32(fine), at_least_float32(coarse).to(at_least_float32(fine))

@@ -47,8 +47,8 @@ class AnatomicalEmbedding(nn.Module):
         image, coordinates, valid = views["image"], views["coordinates"], views["valid"]
         fine, coarse = (volume.unflatten(0, image.shape[:2]) for volume in self.student.embed(image.flatten(0, 1)))
         draws = views["draw"].tolist()
-        parts = self.loss(fine, coarse, coordinates, valid, permutations(self.seed, draws, "embedding loss"))
-        return {**parts, "match_error": self.loss.match_error}
+        parts = self.loss.of(fine, coarse, coordinates, valid, permutations(self.seed, draws, "embedding loss"))
+        return {**parts, "match_error": self.loss.match_error}  # type: ignore[dict-item]
 
     def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return volumes to draw by title, (B, 1, D, H, W).
