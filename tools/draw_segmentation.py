@@ -45,7 +45,7 @@ def main() -> None:
     image, *classes = (np.asarray(item[key]) for key in KEYS)
     spacing = drawing.spacing_of(item["image"])
     names = dict(zip(mapping.annotated[1:], mapping.names, strict=True))
-    figure = Figure(figsize=size_of(image.shape, spacing, 2, len(names)), layout="constrained")
+    figure = Figure(figsize=size_of(image.shape, spacing, 2, names), layout="constrained")
     figure.suptitle(arguments.title or arguments.image.name.split(".")[0], fontsize=11)
     draw_label_maps(figure, image, dict(zip(KEYS[1:], classes, strict=True)), names, spacing, WINDOW)
     drawing.save(figure, arguments.picture)

@@ -147,7 +147,7 @@ def draw(scan: Path, files: dict[str, Path], labels: dict[int, str], title: str,
     image = nib.as_closest_canonical(nib.load(scan))
     voxels, spacing = image.get_fdata(), list(map(float, image.header.get_zooms()[:3]))
     maps = {name: np.asarray(nib.as_closest_canonical(nib.load(file)).dataobj) for name, file in files.items()}
-    figure = Figure(figsize=size_of(voxels.shape, spacing, len(maps), len(labels)), layout="constrained")
+    figure = Figure(figsize=size_of(voxels.shape, spacing, len(maps), labels), layout="constrained")
     figure.suptitle(title, fontsize=10)
     draw_label_maps(figure, voxels, maps, labels, spacing, drawing.window_of(voxels, 1, 99))
     drawing.save(figure, picture)

@@ -160,7 +160,7 @@ def test_the_preview(figures, tmp_path):
     check(figures[0], 6)
     titles = " ".join(axes.get_title(loc="left") for axes in figures[0].axes)
     assert f"mean Dice {mean_dice(label, pred, [1]):.3f}" in titles and "from the front" in titles
-    assert figures[0].get_suptitle() == "case 7"
+    assert figures[0].get_suptitle() == "case 7\nslices of the scan as the network sees it, 1 x 2 x 3 mm"
 
 
 def test_the_views(figures, tmp_path):
@@ -169,7 +169,8 @@ def test_the_views(figures, tmp_path):
     views_preview.draw(tmp_path / "a.png", pictures, HISTORY, "title", SPACING, ["one", "two"])
     check(figures[0], 6)
     assert "axial, from below" in figures[0].get_suptitle()
-    assert [axes.get_title() for axes in figures[0].axes[:2]] == ["image\none, slice 8", "colours"]
+    assert figures[0].axes[0].get_title(loc="left") == "one, slice 8\nimage"
+    assert figures[0].axes[1].get_title() == "colours"
 
 
 def test_hidden_voxels_have_a_colour_of_their_own(figures, tmp_path):
@@ -244,6 +245,13 @@ def test_the_registration(figures, tmp_path):
             x, y = brightest(axes)
             assert x < 0.5 < y
     assert [axes.get_title() for axes in panels[1:3]] == ["before, Dice 0.500", "registered, Dice 0.750"]
+
+
+def test_a_legend_has_as_many_columns_as_its_names_leave_room_for():
+    names = dict(enumerate("abcde", start=1))
+    assert drawing.legend_columns(names, 8.0) == 5
+    assert drawing.legend_columns(names, 2.0) == 2
+    assert drawing.legend_columns({1: "portal vein and splenic vein", 2: "aorta"}, 3.0) == 1
 
 
 def test_the_slice_with_most_classes():

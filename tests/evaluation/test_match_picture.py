@@ -100,7 +100,10 @@ def test_a_pixel_has_its_size_in_mm(drawn):
 
 def test_points_below_the_score_are_left_out_and_scans_without_any(drawn):
     panels, names, _ = drawn(scan("low", scores=(0.1, 0.2, 0.3)), scan("one"), min_score=0.75)
-    assert [panel.title for panel in panels] == ["atlas\ntemplate", "one"]
+    assert [panel.title for panel in panels] == [
+        "atlas\ntemplate\nscans without a kept point, not shown: 1",
+        "one",
+    ]
     assert np.isnan(panels[1].found).any(axis=1).tolist() == [name == "c" for name in names]
 
 

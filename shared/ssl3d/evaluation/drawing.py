@@ -22,6 +22,7 @@ SYNTHETIC = "mechanics only: synthetic anatomy"
 MAX_ASPECT = 4.0  # of a panel in a layout: thin slabs still leave room for their titles
 GAP = 0.08  # inches between panels
 LINE = 0.24  # inches of a title's line
+LETTER, HANDLE = 0.068, 0.7  # inches of a legend's mean letter, and of its line and gaps
 
 
 @contextmanager
@@ -106,6 +107,11 @@ def spacing_of(image: Any) -> list[float]:
     return np.linalg.norm(np.asarray(affine, dtype=float).reshape(-1, 4, 4)[0, :3, :3], axis=0).tolist()
 
 
+def mm(spacing: Sequence[float]) -> str:
+    """Return the size of a voxel for a title, such as ``1 x 1 x 2.5 mm``."""
+    return " x ".join(f"{side:.3g}" for side in spacing) + " mm"
+
+
 def window_of(image: np.ndarray, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
     """Return the percentiles of an image between which it is drawn."""
     finite = image[np.isfinite(image)]
@@ -185,12 +191,19 @@ def overlay(axes: Any, classes: np.ndarray, opacity: float = 0.5) -> None:
     axes.imshow(colours, origin="upper", aspect=axes.get_aspect(), interpolation="nearest")
 
 
-def class_legend(figure: Any, names: Mapping[int, str], columns: int = 5) -> None:
-    """Name the classes by their colours, below the figure."""
+def legend_columns(names: Mapping[int, str], width: float) -> int:
+    """Return how many columns of a legend with these class names fit into a width in inches."""
+    longest = max((len(name) for name in names.values()), default=0)
+    return max(1, min(len(names), int(width / (LETTER * longest + HANDLE))))
+
+
+def class_legend(figure: Any, names: Mapping[int, str], width: float) -> None:
+    """Name the classes by their colours, below a figure of this width in inches."""
     from matplotlib.lines import Line2D
 
     lines = [Line2D([], [], color=colour, linewidth=2) for colour in class_colours(names)]
-    figure.legend(lines, list(names.values()), loc="outside lower center", ncols=min(columns, len(names)), fontsize=9)
+    columns = legend_columns(names, width)
+    figure.legend(lines, list(names.values()), loc="outside lower center", ncols=columns, fontsize=9)
 
 
 def fit(aspects: Sequence[float], height: float, least: float = 7.0, most: float = 12.0) -> tuple[float, float]:

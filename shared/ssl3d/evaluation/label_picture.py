@@ -8,21 +8,20 @@ import numpy as np
 from . import drawing
 from .drawing import LINE, PLANES
 
-COLUMNS = 5  # of the legend
 
-
-def size_of(shape: Sequence[int], spacing: Sequence[float], rows: int, classes: int) -> tuple[float, float]:
+def size_of(shape: Sequence[int], spacing: Sequence[float], rows: int, names: Mapping[int, str]) -> tuple[float, float]:
     """Return width and height in inches of ``draw_label_maps``.
 
     Args:
         shape: (D, H, W) of the scan.
         spacing: mm per voxel along D, H, W.
         rows: Number of label maps.
-        classes: Number of classes in the legend.
+        names: Names of the classes in the legend, by id.
     """
     aspects = [drawing.aspect_of(shape, spacing, plane) for plane in PLANES]
     width, height = drawing.fit(aspects, 2.6, 8.0, 11.0)
-    return width, rows * (height + 2 * LINE) + LINE * (1 + -(-classes // COLUMNS))
+    lines = -(-len(names) // drawing.legend_columns(names, width))
+    return width, rows * (height + 2 * LINE) + LINE * (1 + lines)
 
 
 def draw_label_maps(
@@ -55,7 +54,7 @@ def draw_label_maps(
             axes.set_title(plane.title(number), fontsize=9, loc="left")
         score = "" if np.isnan(dice) else f", mean Dice {dice:.3f}"
         row[0].set_title(f"{title}{score}\n{row[0].get_title(loc='left')}", fontsize=9, loc="left")
-    drawing.class_legend(figure, names, COLUMNS)
+    drawing.class_legend(figure, names, size_of(image.shape, spacing, len(maps), names)[0])
 
 
 def slice_with_most(truth: np.ndarray, plane: drawing.Plane, numbers: Sequence[int]) -> int:

@@ -73,13 +73,18 @@ class MatchPictures:
         seen = {name: (place[0].item(), place[2].item()) for name, place in template.points.items()}
         self.shown = farthest(seen, POINTS)
         self.panels: list[Panel] = []
+        self.without = 0  # scans in which no point was found
         self.synthetic = template.synthetic
 
     def attach(self, evaluator: Evaluator) -> None:
         """Keep the first scans, draw when the evaluation is complete."""
-        evaluator.add_event_handler(Events.STARTED, lambda _: self.panels.clear())
+        evaluator.add_event_handler(Events.STARTED, self._start)
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         evaluator.add_event_handler(Events.COMPLETED, self._draw)
+
+    def _start(self, evaluator: Evaluator) -> None:
+        self.panels.clear()
+        self.without = 0
 
     def _collect(self, evaluator: Evaluator) -> None:
         for batch, output in zip(evaluator.state.batch, evaluator.state.output, strict=True):
@@ -93,6 +98,7 @@ class MatchPictures:
         kept = [at for at, score in enumerate(matches.scores.tolist()) if score >= self.min_score]
         found = {names[at]: matches.points[at] for at in kept}
         if not found:
+            self.without += 1
             return
         known = read_points(item["landmarks"]) if "landmarks" in item else {}
         true = {name: torch.tensor(place, dtype=torch.float64) for name, place in known.items() if name in found}
@@ -121,6 +127,8 @@ class MatchPictures:
             return
         self.output_dir.mkdir(parents=True, exist_ok=True)
         first = self._panel(f"{self.template.name}\ntemplate", self.template.image, self.template.points, {})
+        if self.without:
+            first = first._replace(title=f"{first.title}\nscans without a kept point, not shown: {self.without}")
         draw(self.output_dir / FILE, [first, *self.panels], self.shown, self.synthetic)
 
 

@@ -112,9 +112,9 @@ def draw(
     from matplotlib.figure import Figure
 
     names = dict(enumerate(label_names, start=1))
-    width, height = size_of(image.shape, spacing, 2, len(names))
-    figure = Figure(figsize=(width, LINE + height + CURVES), layout="constrained")
-    figure.suptitle(title, fontsize=11)
+    width, height = size_of(image.shape, spacing, 2, names)
+    figure = Figure(figsize=(width, 2 * LINE + height + CURVES), layout="constrained")
+    figure.suptitle(f"{title}\nslices of the scan as the network sees it, {drawing.mm(spacing)}", fontsize=10)
     above, below = figure.subfigures(2, 1, height_ratios=(height, CURVES))
     draw_label_maps(above, image, {"truth": label, "prediction": pred}, names, spacing, drawing.window_of(image, 1, 99))
 

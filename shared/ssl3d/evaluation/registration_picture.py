@@ -20,6 +20,7 @@ from .registration import Scores
 logger = logging.getLogger(__name__)
 
 FILE = "picture.png"
+BAR = 0.14  # inches between a panel and the end of its colour bar
 WIDTH = 12.0  # inches
 SQUARES = 5  # of the checkerboard, along the shorter side
 LINES = 12  # of the deformed grid, along the shorter side
@@ -144,7 +145,7 @@ def draw(path: Path, slices: Sequence[Slice], scores: Scores, name: str, synthet
     heights = [side * s.length.shape[0] * s.spacing[s.plane.up] for s in slices]
     heights = [h / (s.length.shape[1] * s.spacing[s.plane.across]) for h, s in zip(heights, slices, strict=True)]
     heights = [min(height, side * drawing.MAX_ASPECT / 2) for height in heights]
-    total = sum(heights) + LINE * (4 + len(slices))
+    total = sum(heights) + LINE * (4 + len(slices)) + 2 * BAR
     figure = Figure(figsize=(WIDTH, total), layout="constrained", facecolor="white")
     figure.suptitle(f"{SYNTHETIC + '; ' if synthetic else ''}{name}\n{scores.sentence()}", fontsize=11)
     grid = figure.subplots(len(slices), 5, squeeze=False, height_ratios=[height + LINE for height in heights])
@@ -161,7 +162,7 @@ def draw(path: Path, slices: Sequence[Slice], scores: Scores, name: str, synthet
         row[0].set_title(f"fixed, {s.plane.title(s.number)}", fontsize=9)
     for axes, title in zip(grid[0, 1:], titles, strict=True):
         axes.set_title(title, fontsize=9)
-    bar = grid[-1, 4].inset_axes((0.1, -0.09, 0.8, 0.04))
+    bar = grid[-1, 4].inset_axes((0.1, -BAR / heights[-1], 0.8, BAR / 2 / heights[-1]))
     figure.colorbar(shown, cax=bar, orientation="horizontal").ax.tick_params(labelsize=7)
     if "fixed" in slices[0].labels:
         figure.supxlabel("colours: labels of each image; dashed: labels of the fixed image", fontsize=9)

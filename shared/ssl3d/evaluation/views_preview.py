@@ -64,7 +64,8 @@ class ViewsPreview:
         first = next(iter(views.values()))
         order = torch.stack(real).sum(dim=0).argsort(descending=True, stable=True) if real else torch.arange(len(first))
         self.views = {name: view[order.to(view.device)[: self.rows]] for name, view in views.items()}
-        names = evaluator.state.batch.get("name", ())
+        batch = evaluator.state.batch
+        names = batch.get("name", batch.get("fixed_name", ()))
         self.names = [str(names[row]) for row in order[: self.rows].tolist()] if len(names) else []
         images = [value for value in evaluator.state.batch.values() if hasattr(value, "affine")]
         self.spacing = drawing.spacing_of(images[0] if images else None)
@@ -129,7 +130,7 @@ def draw(
     curves = CURVE_HEIGHT * ceil(len(panels) / columns)
     figure = Figure(figsize=(width, slices + curves), layout="constrained")
     hidden = any(np.isnan(volume).any() for volume in volumes.values())
-    notes = f"axial, from below; black margins: outside the scan{'; blue: hidden' * hidden}"
+    notes = f"axial, from below, {drawing.mm(spacing)}; black margins: outside the scan{'; blue: hidden' * hidden}"
     figure.suptitle(f"{title}\n{notes}", fontsize=10)
     above, *below = figure.subfigures(2, 1, height_ratios=(slices, curves)) if panels else [figure]
     grid = above.subplots(len(first), len(volumes), squeeze=False)
@@ -139,8 +140,11 @@ def draw(
             cut = drawing.slice_of(volume[row], AXIAL, index)
             picture = np.moveaxis(cut, 0, -1) if len(cut) == 3 else cut[0]
             drawing.show(axes, picture, AXIAL, spacing, (0, 1), name if row == 0 else "", interpolation="nearest")
+        name = axes_of_row[0].get_title()
+        axes_of_row[0].set_title("")
         case = f"{names[row]}, " if names else ""
-        axes_of_row[0].set_title(f"{axes_of_row[0].get_title()}\n{case}slice {index}".strip(), fontsize=9)
+        # from the left: the name of a case may be wider than its panel
+        axes_of_row[0].set_title(f"{case}slice {index}\n{name}".strip(), fontsize=9, loc="left")
     if below:
         _draw_curves(below[0], panels, columns)
     drawing.save(figure, path)
