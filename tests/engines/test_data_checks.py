@@ -3,7 +3,9 @@
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from monai.bundle import ConfigParser
+from monai.inferers import SlidingWindowInferer
 
 from ssl3d.data import DataError
 from ssl3d.engines.data_checks import check_data, datasets
@@ -62,6 +64,23 @@ def test_scans_that_become_too_large_are_refused_or_left_out_of_the_data_and_its
     assert dataset.data is data
     assert data.corpus[0]["count"] == 3
     assert [fault.file for fault in data.skipped] == [str(tmp_path / "case_0.nii.gz")]
+
+
+def test_the_windows_of_the_largest_scan_are_counted_as_monai_cuts_them(tmp_path, caplog):
+    write(tmp_path, [3] * 6)
+    config = parser(tmp_path, overlap=0.5, evaluator=CONFIG["trainer"])
+    with caplog.at_level("INFO"):
+        check_data(config, "evaluator")
+    (line,) = [record.getMessage() for record in caplog.records if " windows of " in record.getMessage()]
+    assert line.startswith(f"Largest of 4 scans: {tmp_path}") and "nii.gz, 58 x 64 x 70 voxels, " in line
+    inputs = []
+
+    def network(windows):
+        inputs.append(len(windows))
+        return windows
+
+    SlidingWindowInferer(CONFIG["roi_size"], overlap=0.5)(torch.zeros(1, 1, 58, 64, 70), network)
+    assert f"{sum(inputs)} windows of 16 x 16 x 16" in line
 
 
 def test_scans_far_smaller_than_the_crop_are_refused(tmp_path):

@@ -1,17 +1,24 @@
 """Check the data of a run against its preprocessing before training: size after resampling, and intensities."""
 
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
 from ..data import Datalist, PairList
-from ..data.fit import fit
+from ..data.fit import fit, prepared_size
+from ..data.scan_facts import image_files, kept_facts
 from ..weights.facts import preprocessing
 
+logger = logging.getLogger(__name__)
+
+MANY = 100  # windows of a scan: fewer take no time that a person would wonder about
 REFERENCE = re.compile(r"@([\w#:]+)")
 
 
@@ -50,6 +57,37 @@ def check_data(parser: ConfigParser, engine: str) -> None:
             data.skipped = [*data.skipped, *faults]
             if isinstance(data, Datalist):  # that of a ``PairList`` counts volumes
                 data.corpus = [{**entry, "count": len(data)} for entry in data.corpus]
+        if ours and "overlap" in parser and "roi_size" in facts and not engine.startswith("train"):
+            largest(data, facts, parser.get_parsed_content("overlap"), data.cache_dir)
+
+
+def largest(
+    items: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], overlap: float, cache_dir: str | Path | None = None
+) -> None:
+    """Log the size of the largest scan where many windows cover it: a person sees what the run works on.
+
+    Args:
+        items: Items of a run.
+        facts: ``spacing``, ``orientation`` and ``roi_size`` of the run, as ``fit`` takes them.
+        overlap: Share of a window that the next one covers too, in [0, 1).
+        cache_dir: Folder of what validation has kept.
+    """
+    roi_size = np.array(facts["roi_size"])
+    sizes = {}
+    for item in items:
+        for file in image_files(item):
+            scan = kept_facts(file, cache_dir)
+            if scan is not None:
+                _, stored = scan.turned(facts.get("orientation"))
+                sizes[file] = prepared_size(scan, facts, facts.get("spacing") or stored)
+    if not sizes:
+        return
+    file = max(sizes, key=lambda name: float(np.prod(sizes[name])))
+    steps = np.maximum(1, np.floor(roi_size * (1 - overlap)))
+    windows = int(np.prod(np.ceil(np.maximum(0, sizes[file] - roi_size) / steps) + 1))
+    if windows >= MANY:
+        voxels, window = (" x ".join(f"{side:.0f}" for side in size) for size in (sizes[file], roi_size))
+        logger.info(f"Largest of {len(sizes)} scans: {file}, {voxels} voxels, {windows} windows of {window}.")
 
 
 def datasets(parser: ConfigParser, id: str) -> list[str]:
