@@ -132,7 +132,7 @@ def test_collapsed_features_are_finite_and_seen():
 
 
 def test_half_precision_is_finite():
-    method = small_method(temperature=0.1)
+    method = small_method(matching=PatchMatchingLoss(temperature=0.1))
     with torch.autocast("cpu", torch.bfloat16):
         parts = method(random_views())
     TOTAL(parts).backward()
@@ -182,7 +182,7 @@ def test_it_learns_to_match():
 
     The contrast cannot fall, for the queue holds former keys of the same crops.
     """
-    method, views = small_method(temperature=0.1, dustbin=0.0), random_views()
+    method, views = small_method(matching=PatchMatchingLoss(temperature=0.1, dustbin=0.0)), random_views()
     optimiser, update = torch.optim.AdamW(method.student.parameters(), lr=3e-3), TeacherUpdate(method, 0.9, 0.9)
     history = []
     for step in range(30):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..networks import SwinUNETRBackbone, UNet3d
-from ..networks.features import check_contract
+from ..networks.base import check_contract
 from .start import backbone_of
 from .writable import PreflightError
 

@@ -52,7 +52,7 @@ class PatchMatchingLoss(nn.Module):
         self.num_iterations = int(num_iterations)
         self.temperature = temperature
         self.parts: dict[str, Tensor] = {}
-        self.unmatched: Tensor | None = None
+        self.unmatched = torch.zeros(())
 
     def forward(
         self,

@@ -2,6 +2,7 @@
 
 from .alice import Alice, AliceBranch
 from .anatomical_embedding import AnatomicalEmbedding
+from .base import Method
 from .gvsl import GVSL
 from .mae import MAE
 from .matching import EmbeddedScan, Matches, embed_scan, match_points
@@ -18,6 +19,7 @@ __all__ = [
     "EmbeddedScan",
     "EmbeddingMatcher",
     "Matches",
+    "Method",
     "PointMatcher",
     "RegistrationMatcher",
     "embed_scan",

@@ -1,6 +1,5 @@
 """Alice: anatomical invariance and semantic alignment, self-distillation between equal places of different people."""
 
-from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -8,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..losses import RestorationLoss, SelfDistillationLoss, teacher_temperature
-from ..networks import CrossAttentionAlignment, Features, ProjectionHead, Projections
-from ..networks.features import check_contract
+from ..networks import Backbone, CrossAttentionAlignment, Features, ProjectionHead, Projections
+from ..networks.base import check_contract
+from ..transforms.view_types import MatchedCropViews
+from .base import Method
 from .token_monitors import effective_rank
 
 SOURCES = ("decoder", "encoder")
@@ -19,19 +20,14 @@ class AliceBranch(nn.Module):
     """A backbone with its projection head and the layer that fills in images: the student of Alice, and its teacher.
 
     Args:
-        backbone: module that follows the ``Features`` contract.
-        projection: for the channels of the backbone's bottleneck and of its coarsest decoder map.
-
-    Raises:
-        ValueError: a backbone that lacks what heads need, or a projection for other channels.
+        backbone: See ``Backbone``.
+        projection: Head for the channels of the backbone's bottleneck and of its coarsest decoder map.
     """
 
-    training_only = ("projection.", "casa.")  # what is learned from, and not used afterwards: not in ``model.pt``
-
-    def __init__(self, backbone: nn.Module, projection: ProjectionHead) -> None:
+    def __init__(self, backbone: Backbone, projection: ProjectionHead) -> None:
         super().__init__()
         check_contract(backbone)
-        maps = (backbone.encoder_channels[-1], backbone.decoder_channels[0])  # type: ignore[index]
+        maps = (backbone.encoder_channels[-1], backbone.decoder_channels[0])
         if maps != (projection.encoder_in.in_features, projection.decoder_in.in_features):
             raise ValueError(
                 f"The projection must take the channels of the backbone's coarsest maps: encoder_channels {maps[0]}, "
@@ -39,9 +35,7 @@ class AliceBranch(nn.Module):
             )
         self.backbone = backbone
         self.projection = projection
-        width: int = backbone.decoder_channels[-1]  # type: ignore[index, assignment]
-        channels = int(backbone.arguments.get("in_channels", 1))  # type: ignore[operator, union-attr]
-        self.restoration = nn.Conv3d(width, channels, kernel_size=1)
+        self.restoration = nn.Conv3d(backbone.decoder_channels[-1], backbone.in_channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> tuple[Features, Projections]:
         """Feature maps of ``image`` (B, C, D, H, W), and the outputs for the volume, its encoder and decoder cells."""
@@ -68,7 +62,7 @@ class Predictions(NamedTuple):
     bottleneck: Tensor
 
 
-class Alice(nn.Module):
+class Alice(Method):
     """Learns from pairs of crops around the same place of two people. The student sees them with hidden blocks.
 
     - *inter*: the student's output for one crop predicts the teacher's for the other, whole crops.
@@ -79,13 +73,15 @@ class Alice(nn.Module):
     The teacher follows the student as a moving average, which ``ssl3d.engines`` takes care of after each step.
 
     Args:
-        student: backbone and head; what is used afterwards, or its teacher. Its backbone is shared with nothing.
-        casa: the cross-attention, for tokens as long as the head's ``patch_dim``.
-        epoch_length: training steps in an epoch; the teacher's temperature changes from epoch to epoch.
-        target_source: the teacher's tokens that CASA reads: ``decoder``, as in the released code, or ``encoder``, as in
-            the publication's figures.
-        casa_ema: the teacher's tokens are read by a moving average of CASA, as in the figures, and not by CASA itself.
-        warmup_epochs: see ``teacher_temperature``.
+        student: Backbone and head. No other module shares its backbone.
+        casa: Cross-attention, for tokens as long as the head's ``patch_dim``.
+        epoch_length: Training steps per epoch; the teacher's temperature changes from epoch to epoch.
+        target_source: Tokens of the teacher that CASA reads: ``decoder``, as in the released code, or ``encoder``, as
+            in the publication's figures.
+        casa_ema: Whether a moving average of CASA reads the teacher's tokens, as in the figures, and not CASA itself.
+        warmup_epochs: See ``teacher_temperature``.
+        inter, intra: Self-distillation of whole crops and of cells, for outputs as long as those of the head.
+        restoration_loss: Error of the filled-in image at hidden voxels.
 
     Raises:
         ValueError: another source, an ``epoch_length`` below 1, lengths of tokens that do not fit; in a call, views
@@ -106,6 +102,13 @@ class Alice(nn.Module):
         ['agreement', 'fallback', 'feature_rank']
     """
 
+    parts = ("inter", "intra", "reconstruction")
+    monitors = ("agreement", "target_entropy", "feature_rank", "pair_score", "fallback")
+    training_only = ("projection.", "casa.")
+
+    student: AliceBranch
+    teacher: AliceBranch
+
     def __init__(
         self,
         student: AliceBranch,
@@ -115,8 +118,10 @@ class Alice(nn.Module):
         target_source: str = "decoder",
         casa_ema: bool = False,
         warmup_epochs: int = 30,
+        inter: SelfDistillationLoss | None = None,
+        intra: SelfDistillationLoss | None = None,
+        restoration_loss: nn.Module | None = None,
     ) -> None:
-        super().__init__()
         out_dim, dim = (len(layer.weight) for layer in (student.projection.whole_out, student.projection.patch_out))
         if casa.query.in_features != dim:
             raise ValueError(f"casa takes tokens of length {casa.query.in_features}, the head's patch_dim is {dim}.")
@@ -124,30 +129,23 @@ class Alice(nn.Module):
             raise ValueError(f"target_source must be one of {', '.join(SOURCES)}, got {target_source!r}.")
         if epoch_length < 1:
             raise ValueError(f"epoch_length must be at least 1, got {epoch_length}.")
-        self.epoch_length, self.warmup_epochs = epoch_length, warmup_epochs
-        self.target_source, self.casa_ema = target_source, casa_ema
-        self.student = student
         if casa_ema:
             student.add_module("casa", casa)  # a part of the student, so that the teacher has its own
-        else:
+        super().__init__(student, teacher=True)
+        if not casa_ema:
             self.casa = casa
-        self.teacher = deepcopy(student).requires_grad_(False).eval()
-        self.inter = SelfDistillationLoss(out_dim, pairing="cross")
-        self.intra = SelfDistillationLoss(dim, pairing="same")
-        self.restoration_loss = RestorationLoss()
+        self.epoch_length, self.warmup_epochs = epoch_length, warmup_epochs
+        self.target_source, self.casa_ema = target_source, casa_ema
+        self.inter = inter or SelfDistillationLoss(out_dim, pairing="cross")
+        self.intra = intra or SelfDistillationLoss(dim, pairing="same")
+        self.restoration_loss = restoration_loss or RestorationLoss()
         self.steps: Tensor
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # taken in training, so that it can be resumed
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
-    def train(self, mode: bool = True) -> "Alice":
-        """Set the mode of all but the teacher, which stays in eval."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
-
-    def predict(self, views: dict[str, Tensor]) -> Predictions:
-        """Outputs, tokens and images of a batch of views; see ``forward``."""
-        stride: int = self.student.backbone.encoder_strides[-1]  # type: ignore[index, assignment]
+    def predict(self, views: MatchedCropViews) -> Predictions:
+        """Return outputs, tokens and images of a batch."""
+        stride = self.student.backbone.encoder_strides[-1]
         size = views["image"].shape[3:]
         if views["image"].ndim != 6 or any(side % stride for side in size):
             raise ValueError(
@@ -163,18 +161,13 @@ class Alice(nn.Module):
         restored = self.student.restoration(features.decoder[-1])
         return Predictions(student, teacher, completed, target, restored, seen.encoder[-1])
 
-    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Parts of the loss, scalars: ``inter``, ``intra``, ``reconstruction``; the rest is to watch.
+    def forward(self, views: MatchedCropViews) -> dict[str, Tensor]:
+        """Return the parts of the loss and the monitors.
 
         ``agreement`` is the share of pairs for which the teacher's first view and the student's second have the same
         strongest output; ``target_entropy`` the mean entropy of the teacher's targets for whole crops, in nats;
         ``feature_rank`` the effective rank of its coarsest features over all cells: 1 when they have collapsed;
         ``pair_score`` and ``fallback`` the mean score of the pairs, and the share that are crops of one volume.
-
-        Args:
-            views: two crops of each of B pairs: ``image``, ``target`` (augmented), ``masked`` (B, 2, C, D, H, W);
-                ``hidden`` and ``valid`` (B, 2, 1, D, H, W), 1 where a voxel is hidden, and where it is real and not
-                padding; ``score`` and ``copy`` (B), how sure the pair is, and 1 where it is of one volume.
         """
         predictions = self.predict(views)
         temperature = teacher_temperature(int(self.steps) // self.epoch_length, warmup_epochs=self.warmup_epochs)
@@ -193,11 +186,16 @@ class Alice(nn.Module):
         }
         if self.training:
             self.steps += 1
-        score, copy = (views[name].detach().to(student).mean() for name in ("score", "copy"))
+        score, copy = (value.detach().to(student).mean() for value in (views["score"], views["copy"]))
         return {**parts, **monitors, "pair_score": score, "fallback": copy}
 
-    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return volumes to draw by title, (B, 1, D, H, W): the pair of crops, and how the first is filled in.
+    def passes(self, views: MatchedCropViews) -> tuple[Tensor, ...]:
+        """Return what the student's loss reads: aligned tokens, filled-in images, outputs of whole crops."""
+        predictions = self.predict(views)
+        return predictions.completed, predictions.restored, predictions.student.whole
+
+    def pictures(self, views: MatchedCropViews) -> dict[str, Tensor]:
+        """Return the pair of crops, and how the first is filled in.
 
         Voxels that are hidden from the network are NaN; padding stays as it is.
         """

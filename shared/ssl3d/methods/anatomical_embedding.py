@@ -2,20 +2,22 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..losses import AnatomicalEmbeddingLoss
-from ..networks import AnatomicalEmbeddingNet
+from ..networks import AnatomicalEmbeddingNet, Embeddings
 from ..transforms.sampling import permutations
+from ..transforms.view_types import WindowViews
+from .base import Method
 
 
-class AnatomicalEmbedding(nn.Module):
+class AnatomicalEmbedding(Method):
     """Learns vectors that are equal at equal places of two views of a volume, and differ from those of other places.
 
     Args:
-        student: the network that embeds; what is used afterwards.
-        loss: the contrast; its subsets are drawn from (seed, draw) here.
-        seed: of the run.
+        student: Network that embeds.
+        loss: Contrast of the vectors; its subsets are drawn from (seed, draw).
+        seed: Seed of the run.
 
     Source: Yan et al., SAM: Self-supervised Learning of Pixel-wise Anatomical Embeddings in Radiological Images
     (arXiv:2012.02383), which Alice (arXiv:2302.05615) finds its pairs with.
@@ -29,32 +31,40 @@ class AnatomicalEmbedding(nn.Module):
         ['coarse', 'fine', 'match_error']
     """
 
-    def __init__(self, student: AnatomicalEmbeddingNet, loss: AnatomicalEmbeddingLoss, seed: int = 0) -> None:
-        super().__init__()
-        self.student = student
-        self.loss = loss
+    parts = ("fine", "coarse")
+    monitors = ("match_error",)
+
+    student: AnatomicalEmbeddingNet
+
+    def __init__(
+        self, student: AnatomicalEmbeddingNet, loss: AnatomicalEmbeddingLoss | None = None, seed: int = 0
+    ) -> None:
+        super().__init__(student)
+        self.loss = loss or AnatomicalEmbeddingLoss(z_axis=2)
         self.seed = seed
 
-    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Parts of the loss, scalars: ``fine`` and ``coarse``; and ``match_error`` in mm to watch.
+    def predict(self, views: WindowViews) -> Embeddings:
+        """Return the vectors of all windows, (2 B, ...)."""
+        return self.student.embed(views["image"].flatten(0, 1))
+
+    def forward(self, views: WindowViews) -> dict[str, Tensor]:
+        """Return the parts of the loss, and ``match_error`` in mm.
 
         ``match_error`` is the median distance between the best match of a voxel in the other view and the voxel's true
-        place there, over the anchors of the loss; nan where there is none.
-
-        Args:
-            views: of ``EmbeddingViews``: ``image`` (B, 2, C, D, H, W), ``coordinates``, ``valid``, ``draw``.
+        place there, over the anchors of the loss; nan without anchors.
         """
-        image, coordinates, valid = views["image"], views["coordinates"], views["valid"]
-        fine, coarse = (volume.unflatten(0, image.shape[:2]) for volume in self.student.embed(image.flatten(0, 1)))
+        coordinates, valid = views["coordinates"], views["valid"]
+        fine, coarse = (vectors.unflatten(0, valid.shape[:2]) for vectors in self.predict(views))
         draws = views["draw"].tolist()
         parts = self.loss.of(fine, coarse, coordinates, valid, permutations(self.seed, draws, "embedding loss"))
         return {**parts, "match_error": self.loss.match_error}  # type: ignore[dict-item]
 
-    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return volumes to draw by title, (B, 1, D, H, W).
+    def passes(self, views: WindowViews) -> tuple[Tensor, ...]:
+        """Return the vectors of all windows."""
+        return self.predict(views)
 
-        The last one shows how similar each place of the second window is to the middle of the first.
-        """
+    def pictures(self, views: WindowViews) -> dict[str, Tensor]:
+        """Return both windows, and how similar each place of the second is to the middle of the first."""
         image = views["image"]
         first, second = (self.student(image[:, view]) for view in (0, 1))
         middle = first[:, :, first.shape[2] // 2, first.shape[3] // 2, first.shape[4] // 2]  # (B, 2E)

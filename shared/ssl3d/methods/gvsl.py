@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from ..geometry import warp_flow
 from ..losses import FlowSmoothnessLoss, LocalNCCLoss, RestorationLoss
 from ..networks import Alignment, RegistrationNet, RestorationHead
+from ..transforms.view_types import PairedViews
+from .base import Method
 
 
 class Predictions(NamedTuple):
@@ -24,16 +26,18 @@ class Predictions(NamedTuple):
     restored: Tensor
 
 
-class GVSL(nn.Module):
+class GVSL(Method):
     """Registers a moving volume onto a corrupted fixed one, and restores the fixed one, with one backbone.
 
     The moving volume is warped and compared with the clean fixed volume by local cross-correlation. So equal anatomy
     must come to have equal features, whatever the person.
 
     Args:
-        student: the network that registers; what is used afterwards.
-        restoration_channels: width of the restoration head, a multiple of 4.
-        kernel_size: window of the local cross-correlation, in voxels.
+        student: Network that registers.
+        restoration_channels: Width of the restoration head, a multiple of 4.
+        ncc: Similarity of the warped and the fixed volume.
+        smoothness: Penalty of the displacement field.
+        restoration_loss: Error of the restored volume.
 
     Source: He et al., Geometric Visual Similarity Learning in 3D Medical Image Self-supervised Pre-training, CVPR 2023,
     https://arxiv.org/abs/2303.00874. Departures from its released code: the affine head receives its gradient, the
@@ -46,31 +50,37 @@ class GVSL(nn.Module):
         ['displacement', 'ncc', 'restoration', 'smoothness']
     """
 
-    def __init__(self, student: RegistrationNet, restoration_channels: int = 8, kernel_size: int = 9) -> None:
-        super().__init__()
-        self.student = student
-        width: int = student.backbone.decoder_channels[-1]  # type: ignore[index, assignment]
+    parts = ("ncc", "smoothness", "restoration")
+    monitors = ("displacement",)
+
+    student: RegistrationNet
+
+    def __init__(
+        self,
+        student: RegistrationNet,
+        restoration_channels: int = 8,
+        *,
+        ncc: nn.Module | None = None,
+        smoothness: nn.Module | None = None,
+        restoration_loss: nn.Module | None = None,
+    ) -> None:
+        super().__init__(student)
+        width = student.backbone.decoder_channels[-1]
         self.restoration = RestorationHead(width, restoration_channels, out_channels=1)
-        self.ncc = LocalNCCLoss(kernel_size)
-        self.smoothness = FlowSmoothnessLoss()
-        self.restoration_loss = RestorationLoss()
+        self.ncc = ncc or LocalNCCLoss()
+        self.smoothness = smoothness or FlowSmoothnessLoss()
+        self.restoration_loss = restoration_loss or RestorationLoss()
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
-    def predict(self, views: dict[str, Tensor]) -> Predictions:
-        """Alignment, warped and restored image of a batch of views; see ``forward``."""
+    def predict(self, views: PairedViews) -> Predictions:
+        """Align and restore a batch."""
         fixed = self.student.backbone(views["corrupted"])
         moving = self.student.backbone(views["moving"])
         alignment = self.student.head(moving, fixed)
         return Predictions(alignment, warp_flow(views["moving"], alignment.flow), self.restoration(fixed.decoder[-1]))
 
-    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Parts of the loss, scalars: ``ncc``, ``smoothness``, ``restoration``; and ``displacement`` to watch.
-
-        Args:
-            views: ``fixed``, ``corrupted`` and ``moving`` (B, 1, D, H, W), intensities in [0, 1], and ``valid`` (B, 1,
-                D, H, W), 1 where the fixed volume is real and not padding. ``displacement`` is the mean length in
-                voxels of the field there.
-        """
+    def forward(self, views: PairedViews) -> dict[str, Tensor]:
+        """Return the parts of the loss, and ``displacement``: the mean length of the field in voxels."""
         alignment, warped, restored = self.predict(views)
         valid = views["valid"]
         length = alignment.flow.detach().square().sum(dim=1, keepdim=True).sqrt()
@@ -81,8 +91,14 @@ class GVSL(nn.Module):
             "displacement": (length * valid).sum() / valid.sum().clamp(min=1),
         }
 
-    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return volumes to draw by title, (B, 1, D, H, W)."""
+    def passes(self, views: PairedViews) -> tuple[Tensor, ...]:
+        """Return matrices, fields and restored volumes; no image is warped."""
+        fixed, moving = (self.student.backbone(volume) for volume in (views["corrupted"], views["moving"]))
+        alignment = self.student.head(moving, fixed)
+        return alignment.matrix, alignment.flow, self.restoration(fixed.decoder[-1])
+
+    def pictures(self, views: PairedViews) -> dict[str, Tensor]:
+        """Return the volumes of each pair before and after registration and restoration."""
         predictions = self.predict(views)
         return {
             "moving": views["moving"],

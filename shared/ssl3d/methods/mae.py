@@ -5,15 +5,18 @@ from torch import Tensor, nn
 
 from ..losses import RestorationLoss
 from ..networks import ReconstructionNet
+from ..transforms.view_types import HiddenViews
+from .base import Method
 
 
-class MAE(nn.Module):
+class MAE(Method):
     """Fills in the hidden blocks of a volume from the visible rest.
 
     A hidden voxel is shown as 0, the lowest intensity. The error counts at hidden voxels alone.
 
     Args:
-        student: the network that reconstructs; what is used afterwards.
+        student: Network that reconstructs.
+        reconstruction: Error at the hidden voxels.
 
     Source: He et al., Masked Autoencoders Are Scalable Vision Learners, CVPR 2022, https://arxiv.org/abs/2111.06377,
     with a convolutional network, which sees the hidden blocks as a constant.
@@ -26,29 +29,32 @@ class MAE(nn.Module):
         ['reconstruction']
     """
 
-    def __init__(self, student: ReconstructionNet) -> None:
-        super().__init__()
-        self.student = student
-        self.reconstruction = RestorationLoss()
+    parts = ("reconstruction",)
 
-    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The loss, a scalar ``reconstruction``: the mean squared error at hidden voxels.
+    student: ReconstructionNet
 
-        Args:
-            views: ``image`` and, with its hidden voxels at 0, ``masked`` (B, C, D, H, W); ``hidden`` and ``valid`` (B,
-                1, D, H, W), 1 where a voxel is hidden, and where it is real and not padding.
-        """
-        restored = self.student(views["masked"])
+    def __init__(self, student: ReconstructionNet, *, reconstruction: nn.Module | None = None) -> None:
+        super().__init__(student)
+        self.reconstruction = reconstruction or RestorationLoss()
+
+    def predict(self, views: HiddenViews) -> Tensor:
+        """Return the reconstructed volumes (B, C, D, H, W)."""
+        return self.student(views["masked"])
+
+    def forward(self, views: HiddenViews) -> dict[str, Tensor]:
+        """Return the loss: by default the mean squared error at hidden voxels."""
+        restored = self.predict(views)
         return {"reconstruction": self.reconstruction(restored, views["image"], views["hidden"] * views["valid"])}
 
-    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return volumes to draw by title, (B, 1, D, H, W).
+    def passes(self, views: HiddenViews) -> tuple[Tensor, ...]:
+        """Return the reconstructed volumes."""
+        return (self.predict(views),)
 
-        Voxels that are hidden from the network are NaN; padding stays as it is.
-        """
+    def pictures(self, views: HiddenViews) -> dict[str, Tensor]:
+        """Return each volume, what the network sees of it (hidden voxels are NaN), and how it is filled in."""
         image, hidden = views["image"][:, :1], views["hidden"] * views["valid"] > 0
         return {
             "image": image,
             "masked": image.masked_fill(hidden, torch.nan),
-            "reconstruction": torch.where(hidden, self.student(views["masked"])[:, :1], image),
+            "reconstruction": torch.where(hidden, self.predict(views)[:, :1], image),
         }

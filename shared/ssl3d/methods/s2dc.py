@@ -1,6 +1,5 @@
 """S2DC: tokens that are alike within an anatomical structure and differ between structures."""
 
-import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +11,8 @@ from ..losses.token_pairs import token_pairs
 from ..networks import TokenNet
 from ..transforms import join_crops, split_crops
 from ..transforms.crop_grid import check_crops
+from ..transforms.view_types import WarpedViews
+from .base import Method
 from .key_queue import KeyQueue, gathered
 from .token_monitors import matching_accuracy, token_spread
 
@@ -34,7 +35,7 @@ class Tokens(NamedTuple):
     next_key: Tensor
 
 
-class S2DC(nn.Module):
+class S2DC(Method):
     """Matches the patches of a volume with those of a warped copy, and tells crops from those of other volumes.
 
     The student sees the crops of the volume, the teacher, an average of former students, those of the warped copy.
@@ -46,11 +47,12 @@ class S2DC(nn.Module):
     gathered, since the batches of the processes may differ.
 
     Args:
-        student: the network that is trained; what is used afterwards, or its teacher.
-        crops: number of crops of a volume along D, H, W, as in ``CorrespondenceViews``.
-        queue_size: keys in the queue, a multiple of the batch over all processes.
-        matcher, dustbin, num_iterations, temperature: see ``PatchMatchingLoss``.
-        contrast_temperature: see ``QueueContrastiveLoss``.
+        student: Network that is trained; its teacher is used afterwards.
+        crops: Number of crops of a volume along D, H, W, as in ``CorrespondenceViews``.
+        queue_size: Keys in the queue, a multiple of the batch over all processes.
+        matching: Loss of the matching of patches.
+        consistency: Loss of the similarity structure of patches.
+        contrast: Loss of whole crops; by default at temperature 0.1.
 
     Raises:
         ValueError: arguments of another form; in a call, crops that do not fit the backbone, or views of other cells.
@@ -65,51 +67,40 @@ class S2DC(nn.Module):
         ['matching', 'consistency', 'contrast', 'accuracy', 'chance', 'dustbin', 'feature_std', 'effective_rank']
     """
 
+    parts = ("matching", "consistency", "contrast")
+    monitors = ("accuracy", "chance", "dustbin", "feature_std", "effective_rank")
+    published = "teacher"
+    trained = "encoder"
+
+    student: TokenNet
+    teacher: TokenNet
+
     def __init__(
         self,
         student: TokenNet,
         crops: Sequence[int],
         queue_size: int,
         *,
-        matcher: str = "sinkhorn",
-        dustbin: float = 1.0,
-        num_iterations: int = 20,
-        temperature: float = 1.0,
-        contrast_temperature: float = 0.1,
+        matching: PatchMatchingLoss | None = None,
+        consistency: StructureConsistencyLoss | None = None,
+        contrast: nn.Module | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(student, teacher=True)
         if len(crops) != 3 or min(crops) < 1:
             raise ValueError(f"crops must be three whole numbers of at least 1, along D, H, W, got {tuple(crops)}.")
         self.crops = tuple(crops)
-        self.student = student
-        self.teacher = copy.deepcopy(student).requires_grad_(False).eval()
-        width: int = student.global_head[-1].out_features  # type: ignore[assignment]
-        self.queue = KeyQueue(queue_size, width)
-        self.matching = PatchMatchingLoss(matcher, dustbin, num_iterations, temperature)
-        self.consistency = StructureConsistencyLoss()
-        self.contrast = QueueContrastiveLoss(contrast_temperature)
-
-    def train(self, mode: bool = True) -> "S2DC":
-        """Switch the student to training or evaluation; the teacher stays in evaluation."""
-        super().train(mode)
-        self.teacher.eval()
-        return self
+        self.queue = KeyQueue(queue_size, student.out_channels)
+        self.matching = matching or PatchMatchingLoss()
+        self.consistency = consistency or StructureConsistencyLoss()
+        self.contrast = contrast or QueueContrastiveLoss(temperature=0.1)
 
     def check_settings(self, roi_size: Sequence[int], batch_size: int) -> None:
-        """Check that crops tile the volumes, the backbone the crops, and batches the queue.
-
-        Args:
-            roi_size: of the volumes (D, H, W) in voxels.
-            batch_size: volumes a step, over all processes.
-
-        Raises:
-            ValueError: what does not fit, and what would.
-        """
+        """Check that crops tile the volumes, the backbone the crops, and batches the queue."""
         self._check_crop(check_crops(roi_size, self.crops), roi_size)
         self.queue.check_batch(batch_size)
 
-    def predict(self, views: dict[str, Tensor]) -> Tokens:
-        """Tokens and embeddings of a batch of views; see ``forward``."""
+    def predict(self, views: WarpedViews) -> Tokens:
+        """Return tokens and embeddings of a batch."""
         crops = self._split(views["image"])
         batch, per_item = len(views["image"]), len(crops) // len(views["image"])
         chosen = views["chosen"] + per_item * torch.arange(batch, device=crops.device)  # among all crops
@@ -123,15 +114,12 @@ class S2DC(nn.Module):
             next_key, partners = self.teacher.embedding(others).split([batch, len(crops)])
         return Tokens(query, key, embedding, partners.unflatten(0, (batch, per_item)), next_key)
 
-    def forward(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Parts of the loss, scalars: ``matching``, ``consistency``, ``contrast``; the rest is to watch.
+    def forward(self, views: WarpedViews) -> dict[str, Tensor]:
+        """Return the parts of the loss and the monitors.
 
         ``accuracy`` is the share of tokens with a partner whose most similar token in the copy is that partner,
         ``chance`` what guessing would give, ``dustbin`` the share of the student's mass that found no partner;
         ``feature_std`` and ``effective_rank`` of the student's tokens, see ``token_spread``.
-
-        Args:
-            views: of ``CorrespondenceViews``.
         """
         tokens = self.predict(views)
         truth, masks = views["correspondence"], (views["image_valid"], views["warped_valid"])
@@ -150,13 +138,17 @@ class S2DC(nn.Module):
             "contrast": self._contrast(tokens, views),
             "accuracy": accuracy,
             "chance": chance,
-            "dustbin": self.matching.unmatched,  # type: ignore[dict-item]
+            "dustbin": self.matching.unmatched,
             "feature_std": std,
             "effective_rank": rank,
         }
 
-    def pictures(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return volumes to draw by title, (B, 1, D, H, W) or colours (B, 3, D, H, W).
+    def passes(self, views: WarpedViews) -> tuple[Tensor, ...]:
+        """Return tokens and embeddings of student and teacher."""
+        return self.predict(views)
+
+    def pictures(self, views: WarpedViews) -> dict[str, Tensor]:
+        """Return the scan, its views, and its cells coloured by their partners.
 
         The cells of the warped copy are coloured by their place. In the scan, each cell has the colour of its true
         partner, and of the partner that the tokens find; a cell without partner has none.
@@ -167,7 +159,7 @@ class S2DC(nn.Module):
         partnered = pairs.positive.any(dim=2)
         true = pairs.positive.float().argmax(dim=2)
         found = pairs.cosine.masked_fill(~pairs.key_valid[:, None], -torch.inf).argmax(dim=2)
-        scan, copied, moved = (views[name][:, :1] for name in ("image", "warped", "augmented"))
+        scan, copied, moved = (volume[:, :1] for volume in (views["image"], views["warped"], views["augmented"]))
         own = torch.arange(pairs.key_valid.shape[1], device=scan.device).expand_as(pairs.key_valid)
         return {
             "scan": scan,
@@ -188,7 +180,7 @@ class S2DC(nn.Module):
         )
         return weight * colours + (1 - weight) * volume.clamp(0, 1)
 
-    def _contrast(self, tokens: Tokens, views: dict[str, Tensor]) -> Tensor:
+    def _contrast(self, tokens: Tokens, views: WarpedViews) -> Tensor:
         number = torch.arange(tokens.partners.shape[1], device=tokens.partners.device)
         is_chosen = number == views["chosen"][:, None]  # (B, P)
         positive = tokens.partners[is_chosen]  # (B, E)
@@ -206,7 +198,7 @@ class S2DC(nn.Module):
         return crops
 
     def _check_crop(self, crop: Sequence[int], size: Sequence[int]) -> None:
-        coarsest = max(self.student.backbone.encoder_strides)  # type: ignore[arg-type]
+        coarsest = max(self.student.backbone.encoder_strides)
         if any(length % coarsest for length in crop):
             raise ValueError(
                 f"A crop of {tuple(crop)} voxels (a volume of {tuple(size)} in {self.crops} crops) does not fit the "

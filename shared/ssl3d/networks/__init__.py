@@ -1,9 +1,9 @@
 """Backbones and the networks built on them."""
 
 from .anatomical_embedding import AnatomicalEmbeddingNet, Embeddings, on_fine_grid
+from .base import Backbone, Features
 from .cross_attention import CrossAttentionAlignment
 from .dense_features import DenseFeatureNet
-from .features import Features
 from .projection import ProjectionHead, Projections
 from .registration import Alignment, RegistrationNet
 from .restoration import RestorationHead
@@ -15,6 +15,7 @@ from .unet3d import UNet3d
 __all__ = [
     "Alignment",
     "AnatomicalEmbeddingNet",
+    "Backbone",
     "CrossAttentionAlignment",
     "DenseFeatureNet",
     "Embeddings",

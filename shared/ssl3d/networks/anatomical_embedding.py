@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .base import Backbone, Features, check_contract, pad_to_multiple
 from .convolution import Conv3d
-from .features import check_contract
 from .tokens import unit_norm
 
 STRIDE = 2  # of the fine embedding
@@ -35,7 +35,7 @@ class AnatomicalEmbeddingNet(nn.Module):
     bottleneck by a convolution 1x1x1 and one of 3x3x3.
 
     Args:
-        backbone: module that follows the ``Features`` contract, with a decoder map of stride 2.
+        backbone: see ``Backbone``, with a decoder map of stride 2.
         embedding_dim: E, length of each of the two vectors.
 
     Raises:
@@ -49,21 +49,20 @@ class AnatomicalEmbeddingNet(nn.Module):
         torch.Size([1, 64, 16, 24, 17])
     """
 
-    def __init__(self, backbone: nn.Module, embedding_dim: int = 32) -> None:
+    def __init__(self, backbone: Backbone, embedding_dim: int = 32) -> None:
         super().__init__()
         if embedding_dim < 1:
             raise ValueError(f"embedding_dim must be at least 1, got {embedding_dim}.")
         check_contract(backbone)
-        strides: tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
+        strides = backbone.decoder_strides
         if STRIDE not in strides:
             raise ValueError(f"The backbone needs a decoder map of stride {STRIDE}, its strides are {strides}.")
         self.level = strides.index(STRIDE)
-        self.coarsest: int = backbone.encoder_strides[-1]  # type: ignore[index, assignment]
+        self.coarsest = backbone.encoder_strides[-1]
         self.backbone = backbone
-        self.fine = Conv3d(backbone.decoder_channels[self.level], embedding_dim)  # type: ignore[index, arg-type]
-        bottleneck: int = backbone.encoder_channels[-1]  # type: ignore[index, assignment]
+        self.fine = Conv3d(backbone.decoder_channels[self.level], embedding_dim)
         self.coarse = nn.Sequential(
-            nn.Conv3d(bottleneck, embedding_dim, kernel_size=1), Conv3d(embedding_dim, embedding_dim)
+            nn.Conv3d(backbone.encoder_channels[-1], embedding_dim, kernel_size=1), Conv3d(embedding_dim, embedding_dim)
         )
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
@@ -74,12 +73,7 @@ class AnatomicalEmbeddingNet(nn.Module):
         """
         if image.dim() != 5:
             raise ValueError(f"AnatomicalEmbeddingNet takes (B, C, D, H, W), got {list(image.shape)}.")
-        pad_d, pad_h, pad_w = (
-            -image.shape[2] % self.coarsest,
-            -image.shape[3] % self.coarsest,
-            -image.shape[4] % self.coarsest,
-        )
-        features = self.backbone(F.pad(image, [0, pad_w, 0, pad_h, 0, pad_d]))
+        features: Features = self.backbone(pad_to_multiple(image, self.coarsest, both_sides=False))
         fine = unit_norm(self.fine(features.decoder[self.level]), dim=1)
         coarse = unit_norm(self.coarse(features.encoder[-1]), dim=1)
         return Embeddings(fine, coarse)

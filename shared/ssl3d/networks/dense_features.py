@@ -1,12 +1,9 @@
 """Features of a volume for use without training: dense ones, one for the whole, and the image filled in."""
 
-from typing import Tuple
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .features import check_contract
+from .base import Backbone, check_contract, pad_to_multiple
 from .tokens import unit_norm
 
 
@@ -16,7 +13,7 @@ class DenseFeatureNet(nn.Module):
     The network of Alice after its training: the projection heads, which only the training needs, are left out.
 
     Args:
-        backbone: module that follows the ``Features`` contract.
+        backbone: see ``Backbone``.
         stride: voxels of a feature cell along each axis, one of the backbone's ``decoder_strides``.
 
     Raises:
@@ -29,10 +26,10 @@ class DenseFeatureNet(nn.Module):
         torch.Size([1, 32, 8, 12, 8])
     """
 
-    def __init__(self, backbone: nn.Module, stride: int = 4) -> None:
+    def __init__(self, backbone: Backbone, stride: int = 4) -> None:
         super().__init__()
         check_contract(backbone)
-        strides: Tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
+        strides = backbone.decoder_strides
         if stride not in strides:
             raise ValueError(
                 f"stride must be one of the decoder's strides {strides}, got {stride}. In the configs of Alice the key "
@@ -40,11 +37,9 @@ class DenseFeatureNet(nn.Module):
             )
         self.stride = stride
         self.level = strides.index(stride)
-        self.coarsest: int = backbone.encoder_strides[-1]  # type: ignore[index, assignment]
+        self.coarsest = backbone.encoder_strides[-1]
         self.backbone = backbone
-        width: int = backbone.decoder_channels[-1]  # type: ignore[index, assignment]
-        channels = int(backbone.arguments.get("in_channels", 1))  # type: ignore[operator, union-attr]
-        self.restoration = nn.Conv3d(width, channels, kernel_size=1)
+        self.restoration = nn.Conv3d(backbone.decoder_channels[-1], backbone.in_channels, kernel_size=1)
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Tensor:
@@ -72,7 +67,4 @@ class DenseFeatureNet(nn.Module):
     def _padded(self, image: Tensor) -> Tensor:
         if image.dim() != 5:
             raise ValueError(f"DenseFeatureNet takes (B, C, D, H, W), got {list(image.shape)}.")
-        pad_d = -image.shape[2] % self.coarsest
-        pad_h = -image.shape[3] % self.coarsest
-        pad_w = -image.shape[4] % self.coarsest
-        return F.pad(image, [0, pad_w, 0, pad_h, 0, pad_d])
+        return pad_to_multiple(image, self.coarsest, both_sides=False)

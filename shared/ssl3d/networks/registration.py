@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..geometry import affine_flow, affine_matrix, warp_affine
+from .base import Backbone, Features, check_contract
 from .convolution import CHANNELS_PER_GROUP, Conv3d, conv_block, exporting
-from .features import Features, check_contract
 
 
 class Alignment(NamedTuple):
@@ -90,27 +90,25 @@ class ZMatching(nn.Module):
     level has stride 2.
 
     Args:
-        backbone: its channels and strides are read, see ``Features``.
+        backbone: its channels and strides are read; see ``Backbone``.
         affine_channels, flow_channels: widths of the two heads, multiples of 8.
 
     Source: GVSL, section 3.2, with one convention of axes and identity at zero. (The release samples the image twice,
     and its affine head never receives a gradient.)
     """
 
-    def __init__(self, backbone: nn.Module, affine_channels: int = 96, flow_channels: int = 16) -> None:
+    def __init__(self, backbone: Backbone, affine_channels: int = 96, flow_channels: int = 16) -> None:
         super().__init__()
         check_contract(backbone)
-        stride: int = backbone.encoder_strides[0]  # type: ignore[index, assignment]
-        strides: tuple[int, ...] = tuple(backbone.decoder_strides)  # type: ignore[arg-type]
-        if stride not in strides:
+        self.stride, strides = backbone.encoder_strides[0], backbone.decoder_strides
+        if self.stride not in strides:
             raise ValueError(
-                f"Registration needs a decoder map at the stride of the first encoder map, {stride}. The decoder "
+                f"Registration needs a decoder map at the stride of the first encoder map, {self.stride}. The decoder "
                 f"strides of the backbone are {strides}."
             )
-        self.level: int = strides.index(stride)
-        self.stride = stride
-        self.affine = AffineHead(backbone.encoder_channels[-1], affine_channels)  # type: ignore[index, arg-type]
-        self.flow = FlowHead(backbone.decoder_channels[self.level], flow_channels)  # type: ignore[index, arg-type]
+        self.level = strides.index(self.stride)
+        self.affine = AffineHead(backbone.encoder_channels[-1], affine_channels)
+        self.flow = FlowHead(backbone.decoder_channels[self.level], flow_channels)
 
     def forward(self, moving: Features, fixed: Features) -> Alignment:
         """The alignment of a moving onto a fixed volume of equal shape, from the backbone's features of both."""
@@ -137,7 +135,7 @@ class RegistrationNet(nn.Module):
     """Registers a moving onto a fixed volume: one backbone for both, and the Z-matching head.
 
     Args:
-        backbone: module that follows the ``Features`` contract, for one channel.
+        backbone: for one channel; see ``Backbone``.
         affine_channels, flow_channels: see ``ZMatching``.
 
     Raises:
@@ -149,7 +147,7 @@ class RegistrationNet(nn.Module):
         torch.Size([1, 3, 32, 32, 32])
     """
 
-    def __init__(self, backbone: nn.Module, affine_channels: int = 96, flow_channels: int = 16) -> None:
+    def __init__(self, backbone: Backbone, affine_channels: int = 96, flow_channels: int = 16) -> None:
         super().__init__()
         for name, width in (("affine_channels", affine_channels), ("flow_channels", flow_channels)):
             if width < 1 or width % CHANNELS_PER_GROUP:

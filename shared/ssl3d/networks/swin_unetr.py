@@ -2,16 +2,15 @@
 
 from typing import Any, List
 
-import torch.nn.functional as F
 from monai.networks.nets import SwinUNETR
 from torch import Tensor, nn
 
-from .features import Features
+from .base import Backbone, Features, crop_to
 
 STRIDES = (2, 4, 8, 16, 32)
 
 
-class SwinUNETRBackbone(SwinUNETR):
+class SwinUNETRBackbone(Backbone, SwinUNETR):
     """MONAI's SwinUNETR without its last convolution, giving feature maps at every level.
 
     The encoder maps are the five of the Swin transformer, the decoder maps those of the convolutional decoder. Names of
@@ -36,7 +35,7 @@ class SwinUNETRBackbone(SwinUNETR):
         [(2, 4, 2), (4, 8, 4), (8, 16, 8), (16, 32, 16), (32, 40, 32)]
     """
 
-    encoder_prefix = "swinViT."  # of the names of its weights
+    encoder_prefix = "swinViT."
 
     def __init__(self, in_channels: int = 1, feature_size: int = 48, use_v2: bool = False, **swin: Any) -> None:
         super().__init__(in_channels=in_channels, out_channels=1, feature_size=feature_size, use_v2=use_v2, **swin)
@@ -54,24 +53,15 @@ class SwinUNETRBackbone(SwinUNETR):
         The input is padded with zeros, evenly on both sides, to a multiple of 32. Only the last decoder map is cropped
         back; all others are on the padded grid.
         """
-        padding = self._padding(x)
-        padded = F.pad(x, padding) if any(padding) else x
+        padded = self.padded(x)
         maps: List[Tensor] = self.swinViT(padded, self.normalize)
         decoder = [self.decoder5(self.encoder10(maps[4]), maps[3])]
         skips = (self.encoder4(maps[2]), self.encoder3(maps[1]), self.encoder2(maps[0]), self.encoder1(padded))
         for block, skip in zip((self.decoder4, self.decoder3, self.decoder2, self.decoder1), skips, strict=True):
             decoder.append(block(decoder[-1], skip))
-        depth, height, width = (slice(front, front + n) for front, n in zip(padding[4::-2], x.shape[2:], strict=True))
-        decoder[-1] = decoder[-1][:, :, depth, height, width]
+        decoder[-1] = crop_to(decoder[-1], x)
         return Features(maps, decoder)
 
     def encode(self, x: Tensor) -> List[Tensor]:
         """The encoder maps of ``forward`` alone, on the padded grid."""
-        return self.swinViT(F.pad(x, self._padding(x)), self.normalize)
-
-    def _padding(self, x: Tensor) -> List[int]:
-        """Voxels before and after, of the last axis first, as ``torch.nn.functional.pad`` takes them."""
-        if x.dim() != 5 or x.shape[1] != self.in_channels:
-            raise ValueError(f"SwinUNETRBackbone takes (B, {self.in_channels}, D, H, W), got {list(x.shape)}.")
-        missing = [-length % STRIDES[-1] for length in x.shape[:1:-1]]
-        return [side for total in missing for side in (total // 2, total - total // 2)]
+        return self.swinViT(self.padded(x), self.normalize)

@@ -2,27 +2,28 @@
 
 from torch import Tensor, nn
 
-from .features import check_contract
+from .base import Backbone, check_contract
 
 
 class VoxelwiseNet(nn.Module):
     """A backbone with a 1x1x1 convolution on its finest decoder map.
 
     Args:
-        backbone: module that follows the ``Features`` contract.
+        backbone: see ``Backbone``.
         out_channels: at least 1.
 
     Raises:
         ValueError: when ``out_channels`` is below 1, or the backbone lacks what heads need.
     """
 
-    def __init__(self, backbone: nn.Module, out_channels: int) -> None:
+    def __init__(self, backbone: Backbone, out_channels: int) -> None:
         super().__init__()
         if out_channels < 1:
             raise ValueError(f"out_channels must be at least 1, got {out_channels}.")
         check_contract(backbone)
+        check_contract(backbone)
         self.backbone = backbone
-        self.head = nn.Conv3d(backbone.decoder_channels[-1], out_channels, kernel_size=1)  # type: ignore
+        self.head = nn.Conv3d(backbone.decoder_channels[-1], out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, out_channels, D, H, W) of ``x`` (B, C, D, H, W); no activation at the end."""

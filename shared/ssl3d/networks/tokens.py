@@ -1,11 +1,11 @@
 """Tokens and an embedding of a volume from one backbone: the network that S2DC trains and that is used afterwards."""
 
-from typing import List, Tuple
+from typing import List
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .features import check_contract
+from .base import Backbone, check_contract
 
 
 class TokenHead(nn.Sequential):
@@ -42,11 +42,10 @@ class TokenNet(nn.Module):
     """Unit-norm tokens of a chosen stride, and one unit-norm embedding, of a volume.
 
     The tokens come from the backbone's encoder map of that stride, the embedding from the mean of its coarsest map,
-    each through a head of its own. The decoder has no part in it: its weights are frozen, and the attribute ``trained``
-    tells that the encoder alone is of use afterwards.
+    each through a head of its own. The decoder has no part in it: its weights are frozen.
 
     Args:
-        backbone: module that follows the ``Features`` contract.
+        backbone: see ``Backbone``.
         stride: voxels of a token along each axis, one of the backbone's ``encoder_strides``.
         hidden_channels, out_channels: of the heads.
 
@@ -60,23 +59,19 @@ class TokenNet(nn.Module):
         torch.Size([1, 128, 4, 4, 4])
     """
 
-    trained = "encoder"
-
-    def __init__(self, backbone: nn.Module, stride: int, hidden_channels: int = 256, out_channels: int = 128) -> None:
+    def __init__(self, backbone: Backbone, stride: int, hidden_channels: int = 256, out_channels: int = 128) -> None:
         super().__init__()
         check_contract(backbone)
-        strides: Tuple[int, ...] = tuple(backbone.encoder_strides)  # type: ignore[arg-type]
-        widths: Tuple[int, ...] = tuple(backbone.encoder_channels)  # type: ignore[arg-type]
+        strides, widths = backbone.encoder_strides, backbone.encoder_channels
         if stride not in strides:
             raise ValueError(
                 f"stride must be one of the backbone's encoder strides {strides}, got {stride}. In the configs of S2DC "
                 "the key is cell: set it with --cell, in training, evaluation and inference alike."
             )
-        for name, parameter in backbone.named_parameters():
-            if not name.startswith(getattr(backbone, "encoder_prefix", "")):
-                parameter.requires_grad_(False)
+        backbone.freeze_decoder()
         self.backbone = backbone
         self.stride = stride
+        self.out_channels = out_channels
         self.level = strides.index(stride)
         self.token_head = TokenHead(widths[self.level], hidden_channels, out_channels)
         self.global_head = TokenHead(widths[-1], hidden_channels, out_channels)
@@ -86,8 +81,8 @@ class TokenNet(nn.Module):
         return self.tokens(self.encode(x))
 
     def encode(self, x: Tensor) -> List[Tensor]:
-        """The backbone's encoder maps, without its decoder where it can do without, which saves most of the time."""
-        return self.backbone.encode(x) if hasattr(self.backbone, "encode") else self.backbone(x).encoder  # type: ignore
+        """Return the backbone's encoder maps."""
+        return self.backbone.encode(x)
 
     def tokens(self, maps: List[Tensor]) -> Tensor:
         """Unit-norm tokens (B, out_channels, d, h, w), float32 at least, of encoder maps."""

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .base import Backbone, Features, crop_to
 from .convolution import CHANNELS_PER_GROUP, Upsampling, conv_block
-from .features import Features
 
 
-class UNet3d(nn.Module):
+class UNet3d(Backbone):
     """3D U-Net with free widths that gives its feature maps at every level.
 
     With ``channels=(32, 64, 128, 256, 512), stem_stride=1`` it is the network of GVSL (He et al., CVPR 2023,
@@ -33,7 +33,7 @@ class UNet3d(nn.Module):
         torch.Size([1, 16, 32, 48, 40])
     """
 
-    encoder_prefix = "encoder."  # of the names of its weights
+    encoder_prefix = "encoder."
 
     def __init__(self, in_channels: int = 1, channels: Sequence[int] = (16, 32, 64, 96), stem_stride: int = 2) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class UNet3d(nn.Module):
         decoder map is cropped back; all others are on the padded grid.
         """
         encoder = self.encode(x)
-        depth, height, width = x.shape[2], x.shape[3], x.shape[4]
+        image = x
         x = encoder[-1]
         decoder: List[Tensor] = []
         for level, block in enumerate(self.decoder):
@@ -81,20 +81,13 @@ class UNet3d(nn.Module):
         if self.stem_stride == 2:
             x = self.upsample(x)
             decoder.append(x)
-        front_d, front_h, front_w = (x.shape[2] - depth) // 2, (x.shape[3] - height) // 2, (x.shape[4] - width) // 2
-        if x.shape[2] + x.shape[3] + x.shape[4] > depth + height + width:
-            decoder[-1] = x[:, :, front_d : front_d + depth, front_h : front_h + height, front_w : front_w + width]
+        if x.shape[2:] != image.shape[2:]:
+            decoder[-1] = crop_to(x, image)
         return Features(encoder, decoder)
 
     def encode(self, x: Tensor) -> List[Tensor]:
         """The encoder maps of ``forward`` alone, on the padded grid, at a quarter of its time in the default width."""
-        if x.dim() != 5 or x.shape[1] != self.in_channels:
-            raise ValueError(f"UNet3d takes (B, {self.in_channels}, D, H, W), got {list(x.shape)}.")
-        stride = self.encoder_strides[-1]
-        pad_d, pad_h, pad_w = -x.shape[2] % stride, -x.shape[3] % stride, -x.shape[4] % stride
-        front_d, front_h, front_w = pad_d // 2, pad_h // 2, pad_w // 2
-        if pad_d + pad_h + pad_w > 0:
-            x = F.pad(x, [front_w, pad_w - front_w, front_h, pad_h - front_h, front_d, pad_d - front_d])
+        x = self.padded(x)
         encoder: List[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(x if level == 0 else F.max_pool3d(x, 2))

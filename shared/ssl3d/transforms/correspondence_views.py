@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data.batches import VolumeBatch
 from ..geometry import correspondence, warp_affine
 from .affine_augmentation import AffineAugmentation
 from .crop_grid import check_crops, join_crops, split_crops, valid_share
-from .sampling import random_states
+from .sampling import random_states, to_device
+from .view_types import WarpedViews
 
 WHOLE, EACH, CHOICE = "correspondence views: volume", "correspondence views: crops", "correspondence views: choice"
 SHIFT = "correspondence views: intensity"
@@ -76,22 +78,16 @@ class CorrespondenceViews:
         self.seed = seed
 
     def __call__(
-        self, batch: dict[str, Any], device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
-    ) -> tuple[dict[str, Tensor], None]:
-        """Views of a batch, and no target.
+        self, batch: VolumeBatch, device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
+    ) -> tuple[WarpedViews, None]:
+        """Return the views of a batch, and no target.
 
         Args:
-            batch: of a ``DrawDataset``: ``image`` (B, C, D, H, W), ``valid`` (B, 1, D, H, W), ``draw`` (B,).
-            device: where the views are made.
-            non_blocking: of the copies to the device.
-
-        Returns:
-            ``image``, ``warped`` and ``augmented``, the last warped crop by crop, (B, C, D, H, W); ``correspondence``
-            (B, N, N), rows of ``image``, columns of ``warped``; ``image_valid`` and ``warped_valid`` (B, N), valid
-            cells; ``crop_valid`` (B, P), crops of which at least half is real; ``chosen`` (B,), number of a crop; all
-            bool but the last; and ``draw`` (B,).
+            batch: Batch of a ``DrawDataset``.
+            device: Device that makes the views.
+            non_blocking: Whether copies to the device may overlap with other work.
         """
-        image, valid = (batch[key].to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "valid"))
+        image, valid = to_device(device, non_blocking, batch["image"], batch["valid"])
         draws, size = batch["draw"].tolist(), tuple(image.shape[2:])
         crop = check_crops(size, self.crops)
         if any(length % self.cell for length in crop):

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.batches import VolumeBatch
 from ..geometry.warp import sample as read
-from .sampling import Draws, check_size, random_states
+from .sampling import Draws, check_size, random_states, to_device
+from .view_types import WindowViews
 
 
 class WindowParameters(NamedTuple):
@@ -111,19 +113,16 @@ class EmbeddingViews:
         self.windows, self.spacing, self.seed = windows, tuple(float(side) for side in spacing), seed
 
     def __call__(
-        self, batch: dict[str, Any], device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
-    ) -> tuple[dict[str, Tensor], None]:
-        """Views of a batch, and no target.
-
-        ``image`` (B, 2, C, d, h, w); ``coordinates`` (B, 2, 3, d, h, w), mm from the volume's first voxel, defined
-        outside of the volume too; ``valid`` (B, 2, 1, d, h, w), 1 where a voxel is real; ``draw`` (B).
+        self, batch: VolumeBatch, device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
+    ) -> tuple[WindowViews, None]:
+        """Return the views of a batch, and no target.
 
         Args:
-            batch: of a ``DrawDataset``: ``image`` (B, C, D, H, W), ``valid`` (B, 1, D, H, W), ``draw``.
-            device: where the views are made.
-            non_blocking: of the copies to the device.
+            batch: Batch of a ``DrawDataset``.
+            device: Device that makes the views.
+            non_blocking: Whether copies to the device may overlap with other work.
         """
-        image, valid = (batch[key].to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "valid"))
+        image, valid = to_device(device, non_blocking, batch["image"], batch["valid"])
         draws = batch["draw"].tolist()
         parameters = self.windows.sample(draws, image.shape[2:], self.seed)
         positions = self.windows.positions(parameters).to(image.device)

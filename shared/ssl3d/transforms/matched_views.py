@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.batches import MatchedPairBatch
 from ..geometry import warp_affine
 from .affine_augmentation import AffineAugmentation
 from .block_mask import BlockMask
-from .sampling import random_states
+from .sampling import random_states, to_device
+from .view_types import MatchedCropViews
 
 SECOND = 1  # added to the seed for the mask of the second crop
 
@@ -47,30 +49,27 @@ class MatchedViews:
         )
 
     def __call__(
-        self, batch: dict[str, Any], device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
-    ) -> tuple[dict[str, Tensor], None]:
-        """Views of a batch, and no target.
-
-        ``image``, ``masked``, ``target`` (B, 2, C, D, H, W), ``hidden``, ``valid`` (B, 2, 1, D, H, W), ``score``,
-        ``copy`` (B).
+        self, batch: MatchedPairBatch, device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
+    ) -> tuple[MatchedCropViews, None]:
+        """Return the views of a batch, and no target.
 
         Args:
-            batch: of a ``MatchedPairDataset``: ``image``, ``valid``, ``score``, ``copy``, ``draw``.
-            device: where the views are made.
-            non_blocking: of the copies to the device.
+            batch: Batch of a ``MatchedPairDataset``.
+            device: Device that makes the views.
+            non_blocking: Whether copies to the device may overlap with other work.
         """
-        image, valid = (batch[key].to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "valid"))
+        image, valid = to_device(device, non_blocking, batch["image"], batch["valid"])
         draws, size = batch["draw"].tolist(), tuple(image.shape[3:])
         masks = [self.mask.sample(draws, size, self.seed + second) for second in (0, SECOND)]
         hidden = torch.stack(masks, dim=1).to(image)
-        pairs = {key: torch.as_tensor(batch[key]).to(image) for key in ("score", "copy")}
         return {
             "image": image,
             "masked": image * (1 - hidden),
             "target": self._target(image, draws),
             "hidden": hidden,
             "valid": (valid > 0.5).to(image),
-            **pairs,
+            "score": torch.as_tensor(batch["score"]).to(image),
+            "copy": torch.as_tensor(batch["copy"]).to(image),
         }, None
 
     def _target(self, image: Tensor, draws: list[int]) -> Tensor:

@@ -78,3 +78,8 @@ def check_size(size: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
         raise ValueError(f"size must be (D, H, W) with at least {smallest} voxels along each axis, got {tuple(size)}.")
     depth, height, width = size
     return depth, height, width
+
+
+def to_device(device: str | torch.device | None, non_blocking: bool, *volumes: Tensor) -> tuple[Tensor, ...]:
+    """Return volumes as float32 on a device, the one they are on where ``device`` is None."""
+    return tuple(volume.to(device, torch.float32, non_blocking=non_blocking) for volume in volumes)

@@ -3,11 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor
 
+from ..data.batches import PairBatch, VolumeBatch
 from .appearance import AppearanceAugmentation
 from .block_mask import BlockMask
+from .sampling import to_device
 from .spatial_augmentation import SpatialAugmentation
+from .view_types import HiddenViews, PairedViews
 
 COPY = 1  # added to the seed for the second field of a volume that is paired with itself
 
@@ -32,19 +34,16 @@ class PairViews:
         self.seed = seed
 
     def __call__(
-        self, batch: dict[str, Any], device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
-    ) -> tuple[dict[str, Tensor], None]:
-        """Views ``fixed``, ``corrupted``, ``moving`` (B, C, D, H, W) and ``valid`` (B, 1, D, H, W), and no target.
+        self, batch: PairBatch, device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
+    ) -> tuple[PairedViews, None]:
+        """Return the views of a batch, and no target.
 
         Args:
-            batch: of a ``PairDataset``: ``fixed``, ``moving``, ``fixed_valid``, ``draw``, ``copy``.
-            device: where the views are made.
-            non_blocking: of the copies to the device.
+            batch: Batch of a ``PairDataset``.
+            device: Device that makes the views.
+            non_blocking: Whether copies to the device may overlap with other work.
         """
-        fixed, moving, valid = (
-            batch[key].to(device, torch.float32, non_blocking=non_blocking)
-            for key in ("fixed", "moving", "fixed_valid")
-        )
+        fixed, moving, valid = to_device(device, non_blocking, batch["fixed"], batch["moving"], batch["fixed_valid"])
         draws, size = batch["draw"].tolist(), tuple(fixed.shape[2:])
         original = moving
         fixed, valid, moving = self.spatial.apply(self.spatial.sample(draws, size, self.seed), fixed, valid, moving)
@@ -76,16 +75,16 @@ class MaskedViews:
         self.seed = seed
 
     def __call__(
-        self, batch: dict[str, Any], device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
-    ) -> tuple[dict[str, Tensor], None]:
-        """Views ``image``, ``masked`` (B, C, D, H, W), ``hidden`` and ``valid`` (B, 1, D, H, W), and no target.
+        self, batch: VolumeBatch, device: str | torch.device | None = None, non_blocking: bool = False, **_: Any
+    ) -> tuple[HiddenViews, None]:
+        """Return the views of a batch, and no target.
 
         Args:
-            batch: of a ``DrawDataset``: ``image``, ``valid``, ``draw``.
-            device: where the views are made.
-            non_blocking: of the copies to the device.
+            batch: Batch of a ``DrawDataset``.
+            device: Device that makes the views.
+            non_blocking: Whether copies to the device may overlap with other work.
         """
-        image, valid = (batch[key].to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "valid"))
+        image, valid = to_device(device, non_blocking, batch["image"], batch["valid"])
         draws, size = batch["draw"].tolist(), tuple(image.shape[2:])
         image, valid = self.spatial.apply(self.spatial.sample(draws, size, self.seed), image, valid)
         hidden = self.mask.sample(draws, size, self.seed).to(image)
