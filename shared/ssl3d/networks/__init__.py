@@ -6,6 +6,7 @@ from .cross_attention import CrossAttentionAlignment
 from .dense_features import DenseFeatureNet
 from .projection import ProjectionHead, Projections
 from .registration import Alignment, RegistrationNet
+from .residual_encoder import ResidualEncoderUNet3d
 from .restoration import RestorationHead
 from .swin_unetr import SwinUNETRBackbone
 from .tasks import ReconstructionNet, SegmentationNet
@@ -24,6 +25,7 @@ __all__ = [
     "Projections",
     "ReconstructionNet",
     "RegistrationNet",
+    "ResidualEncoderUNet3d",
     "RestorationHead",
     "SegmentationNet",
     "SwinUNETRBackbone",
