@@ -87,8 +87,8 @@ def load(
     its elements. Its denominator:
 
     - with a ``part`` (argument, else the passport's) that part of the network: ``"backbone"`` = the entries below
-      ``prefix``, or all of a network that has none because it is a backbone itself; ``"encoder"`` = those of them below
-      ``swinViT``, or else those that begin with ``encoder``; ``"network"`` = all. Entries outside of it are not filled;
+      ``prefix``, or all of a network that has none because it is a backbone itself; ``"encoder"`` = those that the
+      backbone's ``encoder_prefix`` names; ``"network"`` = all. Entries outside of it are not filled;
     - without either, the floating-point elements of the file.
 
     Args:
@@ -118,7 +118,7 @@ def load(
     part = part or (passport.part if passport else None)
 
     state = {name: tensor for name, tensor in network.state_dict().items() if isinstance(tensor, Tensor)}
-    targets = _entries_of(part, list(state), prefix) if part else list(state)
+    targets = _entries_of(network, part, list(state), prefix) if part else list(state)
     pairs = _pair(list(file), set(targets), prefix)
     input_convolutions = _input_convolutions(network)
     values: dict[str, Tensor] = {}
@@ -177,14 +177,19 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Passport | None]:
     return tensors_in(content, path), passport
 
 
-def _entries_of(part: str, names: list[str], prefix: str) -> list[str]:
+def _entries_of(network: nn.Module, part: str, names: list[str], prefix: str) -> list[str]:
     if part == "network":
         return names
-    backbone = [name for name in names if name.startswith(prefix)] or names
     if part == "backbone":
-        return backbone
-    swin = [name for name in backbone if "swinViT" in name.split(".")]
-    return swin or [name for name in backbone if name.removeprefix(prefix).startswith("encoder")]
+        return [name for name in names if name.startswith(prefix)] or names
+    modules = {name: getattr(module, "encoder_prefix", None) for name, module in network.named_modules()}
+    encoders = tuple(f"{name}.{start}".removeprefix(".") for name, start in modules.items() if start)
+    if not encoders:
+        raise ValueError(
+            f"{type(network).__name__} does not say which of its weights are the encoder. Derive its backbone from "
+            "ssl3d.networks.Backbone, or set encoder_prefix on it, such as 'encoder.'."
+        )
+    return [name for name in names if name.startswith(encoders)]
 
 
 def _spellings(name: str, prefix: str) -> Iterator[str]:
