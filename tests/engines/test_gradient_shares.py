@@ -8,14 +8,14 @@ from torch import nn
 
 from ssl3d.engines import GradientShares
 from ssl3d.losses import WeightedSum
+from ssl3d.methods import Method
 
 
-class Method(nn.Module):
+class Shares(Method):
     """Two parts of the loss with known gradients at the weights of the backbone, and one that never reaches it."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.student = nn.Module()
+        super().__init__(nn.Module())
         self.student.backbone = nn.Linear(2, 1, bias=False)
         self.student.backbone.weight.data = torch.tensor([[3.0, 4.0]])
         self.head = nn.Parameter(torch.ones(()))
@@ -26,7 +26,7 @@ class Method(nn.Module):
 
 
 def trainer(loss, epochs=2):
-    method = Method()
+    method = Shares()
     made = SupervisedTrainer(
         "cpu",
         epochs,

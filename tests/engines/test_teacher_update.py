@@ -8,12 +8,12 @@ from ignite.engine import Engine
 from torch import nn
 
 from ssl3d.engines import TeacherUpdate
+from ssl3d.methods import Method
 
 
-class Pair(nn.Module):
+class Pair(Method):
     def __init__(self) -> None:
-        super().__init__()
-        self.student, self.teacher = nn.BatchNorm1d(3), nn.BatchNorm1d(3).requires_grad_(False)
+        super().__init__(nn.BatchNorm1d(3), teacher=True)
         with torch.no_grad():
             self.student.weight.fill_(5.0)
             self.student.running_mean.fill_(7.0)

@@ -1,7 +1,6 @@
 """S2DC: the parts of its loss, what they depend on, the queue over several processes, that it learns."""
 
 import math
-from importlib import import_module
 
 import pytest
 import torch
@@ -252,8 +251,7 @@ def test_faults_are_named():
 
 def test_the_bench_passes_train_all_that_the_losses_train():
     method, views = small_method(), random_views()
-    passes = import_module("ssl3d.release.bench").PASSES["S2DC"]
-    torch.stack([output.square().mul(output).mean() for output in passes(method, views)]).sum().backward()
+    torch.stack([output.square().mul(output).mean() for output in method.passes(views)]).sum().backward()
     floor = {name for name, parameter in method.named_parameters() if parameter.grad is not None}
     method.zero_grad()
     TOTAL(method(views)).backward()

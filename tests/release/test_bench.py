@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -88,10 +87,3 @@ def test_only_pretraining_bundles(tmp_path):
         bench(tmp_path)
     with pytest.raises(ValueError, match="no pre-training bundle"):
         bench(BUNDLES / "hippocampus_mri_segmentation")
-
-
-def test_a_method_without_a_floor_is_refused(tmp_path, monkeypatch):
-    bundle = Path(shutil.copytree(BUNDLES / "mae_pretraining", tmp_path / "mae"))
-    monkeypatch.setattr(MODULE, "PASSES", {"GVSL": None})
-    with pytest.raises(ValueError, match="floor of GVSL, not of MAE"):
-        bench(bundle, size=16, batch_size=1)

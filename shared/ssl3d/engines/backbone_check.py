@@ -9,7 +9,7 @@ from torch import nn
 
 from ..networks import SwinUNETRBackbone, UNet3d
 from ..networks.base import check_contract
-from .start import backbone_of
+from .network_parts import backbone_of
 from .writable import PreflightError
 
 PAGE = "See docs/backbone.md."

@@ -12,21 +12,16 @@ from ignite.engine import Events
 from ignite.handlers import DiskSaver
 from monai.engines import Evaluator, IterationEvents, Trainer
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .flag import flag
+from .network_parts import method_of, unwrapped
 from .run_settings import differences, run_settings
 
 logger = logging.getLogger(__name__)
 
 FILE = "checkpoint.pt"
-
-
-def unwrapped(network: nn.Module) -> nn.Module:
-    """Return the network inside a distributed wrapper, or the network itself."""
-    return network.module if isinstance(network, DistributedDataParallel) else network
 
 
 class NotFiniteError(RuntimeError):
@@ -122,7 +117,7 @@ class Checkpoints:
 
     def _weights(self) -> str:
         """Return what ``--pretrained`` takes to train on from this run, its head or heads included."""
-        whole = hasattr(self.network, "student")
+        whole = method_of(self.network) is not None
         file = self.path.with_name("pretraining.pth" if whole else "model.pt")
         return f"{file if file.is_file() else self.path}{'' if whole else ' --pretrained_part network'}"
 

@@ -7,8 +7,7 @@ from monai.utils import CommonKeys
 from torch import nn
 
 from ..losses import WeightedSum
-from .checkpoints import unwrapped
-from .start import backbone_of
+from .network_parts import backbone_of
 
 
 class GradientShares:
@@ -29,7 +28,7 @@ class GradientShares:
     """
 
     def __init__(self, network: nn.Module, loss_function: WeightedSum) -> None:
-        backbone = backbone_of(unwrapped(network))
+        backbone = backbone_of(network)
         self.parameters = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
         self.weights = {name: weight for name, weight in loss_function.weights.items() if weight > 0}
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from ..losses import WeightedSum
+from ..methods import Method
 from . import checkpoints, lock
 from .backbone_check import check_backbone
 from .cases import announce_cases
@@ -20,9 +22,9 @@ from .failures import explain_failures
 from .flag import flag
 from .memory import keep_freed_memory
 from .monai_label import adopt_monai_label
+from .network_parts import backbone_of, method_of
 from .overrides import known_config, plain_texts, unknown_keys, unknown_targets
 from .settings import check_settings
-from .start import backbone_of
 from .workflow import find_workflow, processes, rank, root_cause, started_by_command_line
 from .writable import PreflightError, check_writable, missing_folders, remove_empty
 
@@ -78,8 +80,10 @@ def _check(workflow: ConfigWorkflow, undo: ExitStack) -> None:
         network, roi_size = parser.get_parsed_content("network_def"), parser.get_parsed_content("roi_size")
         check_backbone(network)
         check_roi(roi_size, network)
-        if hasattr(network, "check_settings") and "batch_size" in parser:  # a method that asks for more
-            network.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes())
+        method = method_of(network)
+        if method is not None and "batch_size" in parser:
+            method.check_settings(roi_size, parser.get_parsed_content("batch_size") * processes())
+            check_parts(parser.get_parsed_content("loss"), method)
     if "dataset" in parser and "output_dir" in parser:
         items = parser.get_parsed_content("dataset").data
         check_apart(parser.get_parsed_content("output_dir"), items)
@@ -119,7 +123,8 @@ def check_roi(roi_size: Sequence[int], network: Any) -> None:
     Raises:
         PreflightError: with the nearest size that does.
     """
-    stride = getattr(backbone_of(network), "encoder_strides", (1,))[-1]
+    backbone = backbone_of(network)
+    stride = 1 if isinstance(backbone, torch.jit.ScriptModule) else backbone.encoder_strides[-1]
     if len(roi_size) != 3 or any(not isinstance(side, int) or side < 1 for side in roi_size):
         raise PreflightError(f"roi_size must be three positive whole numbers of voxels, got {roi_size}.")
     if any(side % stride for side in roi_size):
@@ -127,6 +132,20 @@ def check_roi(roi_size: Sequence[int], network: Any) -> None:
         raise PreflightError(
             f"roi_size {list(roi_size)} does not fit the network: each side must be a multiple of {stride}. "
             f"The nearest that does is {fitting}."
+        )
+
+
+def check_parts(loss: Any, method: Method) -> None:
+    """Check that a ``WeightedSum`` weighs nothing that the method does not return as a part.
+
+    Raises:
+        PreflightError: Naming the parts of the method.
+    """
+    unknown = [name for name in loss.weights if name not in method.parts] if isinstance(loss, WeightedSum) else []
+    if unknown:
+        raise PreflightError(
+            f"loss#weights names {', '.join(unknown)}; the parts of {type(method).__name__} are "
+            f"{', '.join(method.parts)}."
         )
 
 

@@ -23,7 +23,8 @@ from . import checkpoints
 from .class_channels import describe_classes
 from .command_line import public_command
 from .flag import flag
-from .start import backbone_of, is_synthetic
+from .network_parts import backbone_of, method_of, unwrapped
+from .start import is_synthetic
 from .writable import check_writable
 
 logger = logging.getLogger(__name__)
@@ -44,12 +45,12 @@ class Publish:
     Args:
         run_dir: Folder of the run with its checkpoint; see ``run_folder``.
         model_dir: Folder of the bundle's weights.
-        network: The network in training, with a child ``backbone``, or ``student`` that has one.
+        network: The network in training: a method, or a task network.
         dataset: Its training data; the transforms tell orientation, spacing, intensity and crop.
         pretrained, bundle_root: The weights that the run started from, as ``start_network`` takes them; their corpus
             and licence are handed on.
         method: How the weights are learned.
-        branch: Which network of a method is ``model.pt``: ``student`` or ``teacher``.
+        branch: Network of a method that becomes ``model.pt``: ``student`` or ``teacher``; None: the method's choice.
         roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
         publish: Whether to replace the bundle's weights; the words of the command line will do.
         label_names: names of the classes 1, 2 and so on of a segmentation, for the passport.
@@ -68,13 +69,14 @@ class Publish:
         pretrained: str | Path = "none",
         bundle_root: str | Path = ".",
         method: str = "supervised",
-        branch: str = "student",
+        branch: str | None = None,
         roi_size: Sequence[int] | None = None,
         publish: bool | str = False,
         label_names: Sequence[str] = (),
     ) -> None:
         self.run_dir = Path(run_dir)
-        self.network = checkpoints.unwrapped(network)
+        self.network = unwrapped(network)
+        self.pretraining = method_of(network)
         self.dataset = dataset
         file = weights.resolve(pretrained, bundle_root)
         self.start = None if file is None else weights.passport_of(file)
@@ -87,10 +89,10 @@ class Publish:
                 self.model_dir = Path(model_dir)
                 check_writable("model_dir", self.model_dir)
         self.method = method
-        self.branch = branch
         self.label_names = list(label_names)
-        if hasattr(self.network, "student") and not hasattr(self.network, branch):
-            raise ValueError(f"branch: {type(self.network).__name__} has no {branch}.")
+        self.branch = branch or (self.pretraining.published if self.pretraining else None)
+        if self.pretraining and self._published() is None:
+            raise ValueError(f"branch: {type(self.network).__name__} has no {self.branch}.")
         self.facts = preprocessing(dataset.transform)
         if roi_size is not None:
             self.facts["roi_size"] = [int(side) for side in roi_size]
@@ -102,9 +104,8 @@ class Publish:
                 "ScaleIntensityRangePercentilesd, "
                 "ScaleIntensityRanged and NormalizeIntensityd."
             )
-        for part in (self.network, getattr(self.network, branch, None)):
-            if part is not None:
-                readable_json(asdict(self._passport(part, 0, None)))  # what it cannot hold is known now, not at the end
+        for part in filter(None, (self.network, self._published())):
+            readable_json(asdict(self._passport(part, 0, None)))  # what it cannot hold is known now, not at the end
 
     def attach(self, trainer: Trainer) -> None:
         """Write when the run is complete, on the first process."""
@@ -119,15 +120,14 @@ class Publish:
         metric = checkpoint["best_metric"] if validated else None
         epoch = checkpoint["best_metric_epoch"] if validated else trainer.state.epoch
         steps = checkpoint["best_iteration"] if validated else checkpoint["iteration"]
-        branch = getattr(self.network, self.branch, None)
-        if branch is None:
+        branch = self._published()
+        if self.pretraining is None or branch is None:
             self._save("model.pt", state, self._passport(self.network, steps, metric))
         else:
             self._save("pretraining.pth", state, self._passport(self.network, steps, metric))
             prefix = f"{self.branch}."
             inner = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
-            left_out = getattr(branch, "training_only", ())  # beginnings of names
-            inner = {name: v for name, v in inner.items() if not name.startswith(left_out)}
+            inner = {name: v for name, v in inner.items() if not name.startswith(self.pretraining.training_only)}
             passport = self._passport(branch, steps, metric)
             self._save("model.pt", inner, replace(passport, network=f"{passport.network}, {self.branch}"))
         chosen = f"best of epoch {epoch}" if validated else "last epoch, nothing was validated"
@@ -136,6 +136,9 @@ class Publish:
             logger.info(
                 f"Published: {self.model_dir.absolute()}; the former weights are in {self.run_dir / 'previous'}."
             )
+
+    def _published(self) -> nn.Module | None:
+        return dict(self.network.named_children()).get(self.branch) if self.pretraining and self.branch else None
 
     def _save(self, name: str, state: dict[str, torch.Tensor], passport: weights.Passport) -> None:
         passport = weights.save(state, self.run_dir / name, passport)
@@ -179,7 +182,7 @@ class Publish:
             ssl3d_version=__version__,
             licence=TERMS + ", ".join(dict.fromkeys(licences)),
             results=results,
-            trained=getattr(getattr(network, "student", network), "trained", "backbone"),
+            trained=self.pretraining.trained if self.pretraining else "backbone",
             label_names=self.label_names,
         )
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from .. import weights
 from ..data import Datalist
+from .network_parts import backbone_of, method_of, task_network
 from .weights_advice import advice, warn_of_head
 
 logger = logging.getLogger(__name__)
@@ -53,17 +54,18 @@ def start_network(
         logger.info("pretrained is none: the network starts from random weights.")
         return network.to(device)
     passport = weights.passport_of(file)
-    if hasattr(network, "student") and passport is not None and passport.network == type(network).__name__:
+    method = method_of(network)
+    if method is not None and passport is not None and passport.network == type(network).__name__:
         with advice(network, file, backbone_of(network)):
             weights.load(network, file, part="network", min_match=1.0)
     else:
         reached = passport.trained if passport is not None and part == "backbone" else part
         with advice(network, file, backbone_of(network)):
-            report = weights.load(getattr(network, "student", network), file, part=reached)
+            report = weights.load(task_network(network), file, part=reached)
         if part == "network":
             warn_of_head(network, file, report)
-        if hasattr(network, "teacher"):  # it starts as the student, whose weights have just changed
-            network.teacher.load_state_dict(network.student.state_dict())  # type: ignore[union-attr]
+        if method is not None and method.teacher is not None:  # it starts as the student, whose weights have changed
+            method.teacher.load_state_dict(method.student.state_dict())
     if transform is not None:
         weights.warn_of_other_settings(file, transform)
     return network.to(device)
@@ -102,12 +104,6 @@ def trained_network(
     if transform is not None:
         weights.warn_of_other_settings(path, transform)
     return network.to(device).eval()
-
-
-def backbone_of(network: nn.Module) -> Any:
-    """The backbone of a task network, of a method's student, or the network itself where it is one."""
-    student = getattr(network, "student", network)
-    return getattr(student, "backbone", student)
 
 
 def is_synthetic(items: Iterable[Mapping[str, Any]]) -> bool:

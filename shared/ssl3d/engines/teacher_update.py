@@ -8,7 +8,7 @@ from monai.engines import Trainer
 from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .checkpoints import unwrapped
+from .network_parts import method_of
 
 
 class TeacherUpdate:
@@ -19,12 +19,12 @@ class TeacherUpdate:
     iteration alone, so a resumed run goes on as it would have.
 
     Args:
-        network: with the children ``student`` and ``teacher``, alike; it may be in its distributed wrapper.
+        network: A method with a teacher, in its distributed wrapper or not.
         start, end: momentum at the first and at the last iteration, in [0, 1].
         iterations: of the whole training, over all epochs.
 
     Raises:
-        ValueError: a momentum outside [0, 1], iterations below 1, a network without the two.
+        ValueError: a momentum outside [0, 1], iterations below 1, a network without a teacher.
 
     Source: Grill et al., Bootstrap your own latent (arXiv:2006.07733), section 3.2; S2DC (arXiv:2507.02581) has the
     constant 0.999.
@@ -38,11 +38,10 @@ class TeacherUpdate:
             raise ValueError(f"start and end must lie in [0, 1], got {start} and {end}.")
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}.")
-        network = unwrapped(network)
-        if not (hasattr(network, "student") and hasattr(network, "teacher")):
+        method = method_of(network)
+        if method is None or method.teacher is None:
             raise ValueError(f"{type(network).__name__} has no student and teacher.")
-        self.student: nn.Module = network.student  # type: ignore[assignment]
-        self.teacher: nn.Module = network.teacher  # type: ignore[assignment]
+        self.student, self.teacher = method.student, method.teacher
         self.start, self.end, self.iterations = start, end, iterations
 
     def attach(self, trainer: Trainer) -> None:

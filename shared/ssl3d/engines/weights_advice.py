@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from .. import networks, weights
+from .network_parts import method_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +51,12 @@ def _other_network(passport: weights.Passport, network: nn.Module, file: Path) -
 
 
 def _flag(passport: weights.Passport, network: nn.Module, backbone: Any) -> Iterator[str]:
-    arguments = getattr(backbone, "arguments", None)
     same = type(backbone).__name__ == passport.backbone
-    if arguments is None or (same and json.loads(json.dumps(arguments)) == passport.backbone_arguments):
+    if same and json.loads(json.dumps(backbone.arguments)) == passport.backbone_arguments:
         return
     module = "scripts.networks" if hasattr(networks, passport.backbone) else "MODULE"
     value = {"_target_": f"{module}.{passport.backbone}", **passport.backbone_arguments}
-    key = "network_def#student#backbone" if hasattr(network, "student") else "network_def#backbone"
+    key = "network_def#student#backbone" if method_of(network) else "network_def#backbone"
     where = " (MODULE is the module of that class)" if module == "MODULE" else ""
     yield f'The weights are of another backbone. Add its flag{where}: --{key} "{value}"'
 

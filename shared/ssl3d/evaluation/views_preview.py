@@ -14,7 +14,7 @@ from monai.utils import CommonKeys
 from torch import Tensor, nn
 
 from ..engines import progress
-from ..engines.checkpoints import unwrapped
+from ..engines.network_parts import method_of
 from . import drawing
 from .drawing import AXIAL, LINE, SYNTHETIC
 from .palette import curve_colour
@@ -37,14 +37,17 @@ class ViewsPreview:
     Args:
         directory: Folder of the run; created if needed.
         evaluator: Evaluator of the run, whose batches are made into views.
-        network: Method.
+        network: The method, in its distributed wrapper or not.
         rows: Number of volumes to show: those of the batch with the least padding.
     """
 
     def __init__(self, directory: str | Path, evaluator: Evaluator, network: nn.Module, rows: int = 2) -> None:
+        method = method_of(network)
+        if method is None:
+            raise ValueError(f"{type(network).__name__} is no pre-training method: it has no views to draw.")
         self.path = Path(directory) / FILE
         self.evaluator = evaluator
-        self.network: Any = unwrapped(network)
+        self.network = method
         self.rows = rows
         self.views: dict[str, Tensor] = {}
         self.names: list[str] = []

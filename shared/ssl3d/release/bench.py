@@ -3,17 +3,18 @@
 import os
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
 from monai.bundle import ConfigParser
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..engines import flag
 from ..engines.memory import keep_freed_memory
+from ..engines.network_parts import method_of
 from ..engines.preflight import check_overrides
 from .machine import GIB, machine, peak
 
@@ -69,7 +70,7 @@ def bench(
         The table, Markdown.
 
     Raises:
-        ValueError: a folder that is no pre-training bundle, a method without a floor, a size of another form, an
+        ValueError: a folder that is no pre-training bundle, a size of another form, an
             override that no config of the bundle knows.
     """
     if repeats < 1:
@@ -139,14 +140,15 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
     """Time steps of a config; the networks' passes alone take turns with whole steps.
 
     Raises:
-        ValueError: a method without a floor.
+        ValueError: The network is no pre-training method.
     """
     before = peak()
     parser.get_parsed_content("initialize")  # seeds, as in a run
     keys = ("network", "views", "loss", "optimizer")
     network, views, loss, optimiser = (parser.get_parsed_content(key) for key in keys)
-    if type(network).__name__ not in PASSES:
-        raise ValueError(f"bench knows the floor of {', '.join(sorted(PASSES))}, not of {type(network).__name__}.")
+    method = method_of(network)
+    if method is None:
+        raise ValueError(f"{type(network).__name__} is no pre-training method.")
     device, count = torch.device(parser.get("device")), parser.get("batch_size")
     # what the views are cut from, where that is more than the network sees
     size = parser.get_parsed_content("region_size" if "region_size" in parser else "roi_size")
@@ -175,7 +177,7 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
     def floor(inputs: dict[str, Tensor]) -> float:
         start = now()
         optimiser.zero_grad(set_to_none=to_none)
-        outputs = PASSES[type(network).__name__](network, inputs)
+        outputs = method.passes(inputs)
         torch.stack([output.square().mean() for output in outputs]).sum().backward()
         return now() - start
 
@@ -206,37 +208,3 @@ def random_batch(number: int, count: int, roi: Sequence[int], pairs: bool = Fals
     valid = {key: torch.ones(count, 1, *roi, dtype=torch.uint8) for key in ("valid", "fixed_valid", "moving_valid")}
     draw = torch.arange(number * count, (number + 1) * count)
     return {**image, **valid, "draw": draw, "copy": torch.zeros_like(draw)}
-
-
-def _gvsl(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
-    fixed, moving = (network.student.backbone(views[name]) for name in ("corrupted", "moving"))
-    alignment = network.student.head(moving, fixed)
-    return alignment.matrix, alignment.flow, network.restoration(fixed.decoder[-1])
-
-
-def _mae(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
-    return (network.student(views["masked"]),)
-
-
-def _s2dc(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
-    return network.predict(views)
-
-
-def _alice(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
-    predictions = network.predict(views)
-    student = predictions.student
-    return predictions.completed, predictions.restored, student.whole
-
-
-def _anatomical_embedding(network: Any, views: dict[str, Tensor]) -> Sequence[Tensor]:
-    return network.student.embed(views["image"].flatten(0, 1))
-
-
-# What the networks of a method give, by the name of its class: a bundle's class is not ours, but its door's.
-PASSES: dict[str, Callable[[nn.Module, dict[str, Tensor]], Sequence[Tensor]]] = {
-    "Alice": _alice,
-    "AnatomicalEmbedding": _anatomical_embedding,
-    "GVSL": _gvsl,
-    "MAE": _mae,
-    "S2DC": _s2dc,
-}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..engines.start import backbone_of
+from ..engines.network_parts import backbone_of
 from .torchscript import drop_paths
 
 OPSET = 20  # the first in which GridSample takes volumes
