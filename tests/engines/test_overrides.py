@@ -94,3 +94,16 @@ def test_a_misspelt_target_gets_the_nearest_name(target, near):
     config = {"list": [{"_target_": "torch.optim.SGD", "inner": {"_target_": target}}]}
     assert list(unknown_targets(config, {})) == [("list#0#inner", target, near)]
     assert list(unknown_targets(config, config)) == [], "the bundle's own may need what is not installed"
+
+
+@pytest.mark.parametrize(
+    ("target", "old", "new"),
+    [
+        ("ssl3d.methods.S2DC", "temperature", "matching#temperature"),
+        ("ssl3d.methods.S2DC", "contrast_temperature", "contrast#temperature"),
+        ("ssl3d.methods.GVSL", "kernel_size", "ncc#kernel_size"),
+    ],
+)
+def test_an_argument_that_has_moved_is_named_with_its_new_place(target, old, new):
+    config = {"network_def": {"_target_": target, old: 1}}
+    assert unknown_keys(config, config) == [(f"network_def#{old}", [f"network_def#{new}"])]

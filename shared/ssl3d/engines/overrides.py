@@ -13,6 +13,14 @@ from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 INSTANTIATION_KEYS = {"_target_", "_requires_", "_disabled_", "_desc_", "_mode_", "_debug_"}
 FEW = 15
+MOVED = {  # arguments that now have another place: (class, argument) -> key below the class
+    ("S2DC", "matcher"): "matching#matcher",
+    ("S2DC", "dustbin"): "matching#dustbin",
+    ("S2DC", "num_iterations"): "matching#num_iterations",
+    ("S2DC", "temperature"): "matching#temperature",
+    ("S2DC", "contrast_temperature"): "contrast#temperature",
+    ("GVSL", "kernel_size"): "ncc#kernel_size",
+}
 ADDED_BY_OTHERS: set[str] = {
     *dict(DEFAULT_MLFLOW_SETTINGS["configs"]),  # type: ignore[call-overload]  # --tracking mlflow
     "displayable_configs",  # MONAI Label
@@ -123,7 +131,8 @@ def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> I
         if key in names:
             yield from _unknown(value, known.get(key), full, locator)
         else:
-            near = nearest(key, names) or _settings(names)[:FEW]
+            moved = MOVED.get((str(config.get("_target_")).rpartition(".")[2], key))
+            near = [moved] if moved else nearest(key, names) or _settings(names)[:FEW]
             yield full, [f"{path}#{name}" if path else name for name in near]
 
 

@@ -130,7 +130,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         self.coarse_hard_negatives, self.coarse_negatives = coarse_hard_negatives, coarse_negatives
         self.global_negatives = global_negatives
         self.permutation = permutation
-        self.match_error: Tensor | None = None
+        self.match_error = torch.tensor(torch.nan)
 
     def forward(
         self,

@@ -57,7 +57,7 @@ class AnatomicalEmbedding(Method):
         fine, coarse = (vectors.unflatten(0, valid.shape[:2]) for vectors in self.predict(views))
         draws = views["draw"].tolist()
         parts = self.loss.of(fine, coarse, coordinates, valid, permutations(self.seed, draws, "embedding loss"))
-        return {**parts, "match_error": self.loss.match_error}  # type: ignore[dict-item]
+        return {**parts, "match_error": self.loss.match_error}
 
     def passes(self, views: WindowViews) -> tuple[Tensor, ...]:
         """Return the vectors of all windows."""
