@@ -15,7 +15,7 @@ from ssl3d.commands.zoo import zoo
 from ssl3d.engines import flag
 from ssl3d.version import __version__
 
-RELEASE, STUDY = (importlib.import_module(f"ssl3d.{name}") for name in ("release", "evaluation.study"))
+RELEASE, STUDY = (importlib.import_module(f"ssl3d.{name}") for name in ("release", "study.run"))
 
 
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))

@@ -10,14 +10,19 @@ PACKAGE = Path(__file__).parents[1] / "shared" / "ssl3d"
 
 # From the floor up. Layers of one line do not import each other.
 ORDER = [
-    {"version"},
+    {"version", "upstream"},
+    {"files"},
     {"geometry"},
+    {"imaging"},
+    {"synthetic"},
     {"data"},
     {"weights"},
     {"networks", "losses", "transforms"},
+    {"matching"},
     {"methods"},
     {"engines"},
-    {"evaluation"},
+    {"tasks"},
+    {"study", "doctor"},
     {"release"},
     {"commands"},
     {"cli"},

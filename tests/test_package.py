@@ -8,7 +8,7 @@ import pytest
 import ssl3d
 
 
-@pytest.mark.parametrize("part", ["data", "engines", "evaluation", "losses", "networks", "transforms", "weights"])
+@pytest.mark.parametrize("part", ["data", "engines", "tasks", "losses", "networks", "transforms", "weights"])
 def test_parts_are_attributes(part):
     assert getattr(ssl3d, part).__name__ == f"ssl3d.{part}"
     assert part in dir(ssl3d)

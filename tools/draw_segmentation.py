@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from monai.transforms import Compose, MapLabelValued, Orientationd, SqueezeDimd
 
 from ssl3d.data import label_map
-from ssl3d.evaluation import drawing
-from ssl3d.evaluation.label_picture import draw_label_maps, size_of
+from ssl3d.tasks import drawing
+from ssl3d.tasks.segmentation.label_picture import draw_label_maps, size_of
 from ssl3d.transforms import LoadVolumed
 
 KEYS = ("image", "reference", "prediction")

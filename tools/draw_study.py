@@ -11,8 +11,8 @@ import argparse
 import re
 from pathlib import Path
 
-from ssl3d.evaluation.statistics import Estimate
-from ssl3d.evaluation.study_report import DICE, DIFFERENCE, Outcome, draw
+from ssl3d.study.report import DICE, DIFFERENCE, Outcome, draw
+from ssl3d.tasks.statistics import Estimate
 
 COLUMNS = ("start", "labels", DICE, DIFFERENCE)
 

@@ -21,9 +21,9 @@ import nibabel as nib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ssl3d.evaluation import drawing
-from ssl3d.evaluation.drawing import LINE, PLANES, Plane
-from ssl3d.evaluation.label_picture import slice_with_most
+from ssl3d.tasks import drawing
+from ssl3d.tasks.drawing import LINE, PLANES, Plane
+from ssl3d.tasks.segmentation.label_picture import slice_with_most
 
 SOFT_TISSUE, LUNG = (-160.0, 240.0), (-1350.0, 150.0)  # HU
 

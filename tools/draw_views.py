@@ -16,7 +16,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
 
 from ssl3d import weights
-from ssl3d.evaluation import ViewsPreview
+from ssl3d.tasks.views_preview import ViewsPreview
 
 
 def main() -> None:

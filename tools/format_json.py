@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ssl3d.data.readable_json import readable_json
+from ssl3d.files.readable_json import readable_json
 
 
 def main() -> None:

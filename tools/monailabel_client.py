@@ -27,8 +27,8 @@ from matplotlib.figure import Figure
 from monailabel.client import MONAILabelClient
 from monailabel.client.client import MONAILabelUtils
 
-from ssl3d.evaluation import drawing
-from ssl3d.evaluation.label_picture import draw_label_maps, size_of
+from ssl3d.tasks import drawing
+from ssl3d.tasks.segmentation.label_picture import draw_label_maps, size_of
 
 FIT = re.compile(
     r"Loaded \S+/(\S+): ([\d.]+) % of the elements of the [\w' ]+ fit\. Entries: (\d+) matched, .* (\d+) missing"

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ssl3d.data.readable_json import readable_json
+from ssl3d.files.readable_json import readable_json
 
 ROOT = Path(__file__).parents[1]
 

@@ -30,7 +30,7 @@ trap 'rm -rf "$scratch"' EXIT
 status=0
 
 echo "== tests"
-"$PYTHON" -m pytest -n 2 -rs -m "not packed and not monailabel" --junitxml "$scratch/default.xml" || status=$?
+"$PYTHON" -m pytest -n 2 --dist worksteal -rs -m "not packed and not monailabel" --junitxml "$scratch/default.xml" || status=$?
 
 if grep -rqs --include='*.py' "pytest.mark.packed" tests; then
     echo "== packed bundles in a fresh environment"

@@ -10,7 +10,7 @@ import pytest
 from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
 
-from ssl3d.data.readable_json import readable_json
+from ssl3d.files.readable_json import readable_json
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir())

@@ -96,7 +96,7 @@ def test_pairs_by_known_points(bundle, tmp_path):
         for name, place in json.loads(Path(item["landmarks"]).read_text()).items():
             rows.append(",".join([item["name"], name, *map(str, place["world"]), "0.9"]))
     (tmp_path / "points.csv").write_text("\n".join(rows))
-    matcher = {"_target_": "scripts.methods.PointMatcher", "points": str(tmp_path / "points.csv")}
+    matcher = {"_target_": "scripts.matching.PointMatcher", "points": str(tmp_path / "points.csv")}
     workflow(TRAIN, "train", **TINY, matcher=matcher).run()
     for row in history(bundle):
         assert row["fallback"] == 0 and row["pair_score"] == pytest.approx(0.9)

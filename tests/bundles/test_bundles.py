@@ -23,7 +23,7 @@ from bundles.conftest import (
 from golden import DATA
 from monai.bundle import verify_net_in_out
 
-from ssl3d.data.readable_json import readable_json
+from ssl3d.files.readable_json import readable_json
 from ssl3d.weights import passport
 
 

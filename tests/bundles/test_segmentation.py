@@ -11,9 +11,9 @@ import pytest
 from bundles.conftest import BUNDLES, EVALUATE, INFERENCE, TINY, TINY_INFERENCE, TRAIN, of_kind, workflow
 
 from ssl3d.data import as_names, label_map, same_names
-from ssl3d.data.organs import ORGANS
-from ssl3d.data.synthetic import synthesize
 from ssl3d.engines.class_channels import describe_classes
+from ssl3d.imaging.organs import ORGANS
+from ssl3d.synthetic import synthesize
 from ssl3d.weights import passport
 
 SEGMENTATION = of_kind("_segmentation")

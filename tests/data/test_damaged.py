@@ -16,8 +16,8 @@ from data.nifti_files import AFFINE, IMAGE, LABEL, flipped, nifti, put, save
 from monai.transforms import LoadImaged
 
 from ssl3d.data import DataError, check_item, validate
-from ssl3d.data.nifti import BadFileError, read_volume
-from ssl3d.data.texts import counted
+from ssl3d.files.texts import counted
+from ssl3d.imaging.nifti import BadFileError, read_volume
 
 
 def make(sample: Sample, folder: Path) -> str:

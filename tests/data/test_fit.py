@@ -8,7 +8,7 @@ from data.nifti_files import save
 
 from ssl3d.data import DataError, cache_dir, validate
 from ssl3d.data.fit import LARGE, LARGEST, check_fit, fit, fitting_pixdim, intensity_faults, prepared_size, size_fault
-from ssl3d.data.scan_facts import LEVELS, ScanFacts, kept_facts
+from ssl3d.imaging.scan_facts import LEVELS, ScanFacts, kept_facts
 
 RUN = {"orientation": "RAS", "spacing": [1.0, 1.0, 1.0], "roi_size": [32, 48, 32]}
 WINDOW = {"kind": "window", "lower": -175, "upper": 250}

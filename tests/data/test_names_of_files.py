@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.doctor_sets import good_set, problems, scan, text
 from data.nifti_files import IMAGE, save
+from doctor.doctor_sets import good_set, problems, scan, text
 
 from ssl3d.data import Datalist, PairList, PreparedDataset
-from ssl3d.data.doctor import examine
 from ssl3d.data.folder_list import _say_unread
-from ssl3d.data.nifti import is_nifti, is_other_image
 from ssl3d.data.splits import case_name
-from ssl3d.data.texts import printable
+from ssl3d.doctor.examine import examine
+from ssl3d.files.texts import printable
+from ssl3d.imaging.nifti import is_nifti, is_other_image
 from ssl3d.transforms import LoadVolumed
 
 BYTES = b"M\xfcller"  # a name in Latin-1

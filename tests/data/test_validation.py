@@ -173,5 +173,5 @@ def test_validation_leaves_the_content_key_behind(tmp_path, monkeypatch):
     time.sleep(0.01)
     save(IMAGE + 1)(path)
     validate([{"image": str(path)}])
-    monkeypatch.setattr("ssl3d.data.content.open", None, raising=False)  # reading the file again would fail
+    monkeypatch.setattr("ssl3d.files.content.open", None, raising=False)  # reading the file again would fail
     assert content_key(path) != before

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from ssl3d.release.archive import Release, check_zip, digest, release_of, rewrite_zip, unpack_zip, write_zip
+from ssl3d.release.packing.archive import Release, check_zip, digest, release_of, rewrite_zip, unpack_zip, write_zip
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from onnx import numpy_helper
 
 from ssl3d import cli
 from ssl3d.networks import SegmentationNet, SwinUNETRBackbone, UNet3d
-from ssl3d.release import export, runtimes
+from ssl3d.release import export
+from ssl3d.release.exporting import runtimes
 
 MODULE = sys.modules[export.__module__]  # the function hides its module's name
 BUNDLES = Path(__file__).parents[2] / "bundles"

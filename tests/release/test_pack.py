@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser, load
 
 from ssl3d import weights
 from ssl3d.release import pack
-from ssl3d.release.pack import chosen, content, fetch_large_files, stage
+from ssl3d.release.packing.pack import chosen, content, fetch_large_files, stage
 from ssl3d.weights import passport
 
 MODULE = sys.modules[chosen.__module__]  # the function hides its module's name

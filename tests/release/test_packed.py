@@ -13,7 +13,7 @@ import pytest
 from bundles.conftest import BUNDLES, NAMES
 
 from ssl3d.release import pack
-from ssl3d.release.zoo_request import TEMPLATES, write_test
+from ssl3d.release.zoo.request import TEMPLATES, write_test
 
 INDEX = "https://download.pytorch.org/whl/cpu"  # of torch's CPU build, as in tools/setup_env.sh
 

@@ -19,8 +19,8 @@ from web_servers import faulty, running
 
 from ssl3d import cli
 from ssl3d.release import get, index, server
-from ssl3d.release.archive import digest, write_zip
-from ssl3d.release.zoo_index import read_sums
+from ssl3d.release.packing.archive import digest, write_zip
+from ssl3d.release.zoo.index import read_sums
 
 
 def add_release(folder: Path, scratch: Path, name: str, version: str) -> Path:

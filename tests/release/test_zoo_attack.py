@@ -10,9 +10,11 @@ from urllib.request import Request, urlopen
 import pytest
 from web_servers import faulty, running
 
-from ssl3d.release import archive, download, get, index, server
-from ssl3d.release.archive import check_zip, digest
-from ssl3d.release.zoo_get import version_of
+from ssl3d.release import get, index, server
+from ssl3d.release.packing import archive
+from ssl3d.release.packing.archive import check_zip, digest
+from ssl3d.release.zoo import download
+from ssl3d.release.zoo.get import version_of
 
 NAME = "toy_segmentation"
 FILE = f"{NAME}_v0.1.0.zip"

@@ -9,7 +9,8 @@ import sys
 import pytest
 from bundles.conftest import BUNDLES, NAMES
 
-from ssl3d.release import request, torchscript
+from ssl3d.release import request
+from ssl3d.release.exporting import torchscript
 
 UTILS = """
 import json, os
@@ -65,6 +66,6 @@ def test_a_second_request_replaces_the_first_and_files_have_a_limit(zoo, monkeyp
     (zoo / "models" / NAMES[0] / "stale.txt").touch()
     request(BUNDLES, zoo, [NAMES[0]])
     assert not (zoo / "models" / NAMES[0] / "stale.txt").exists()
-    monkeypatch.setattr("ssl3d.release.zoo_request.LARGEST", 10**6)
+    monkeypatch.setattr("ssl3d.release.zoo.request.LARGEST", 10**6)
     with pytest.raises(ValueError, match=r"models/\w+\.pth? is larger than"):
         request(BUNDLES, zoo, [NAMES[0]])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ssl3d.data import DataError, check_item, validate
-from ssl3d.data.nifti import read_volume
+from ssl3d.imaging.nifti import read_volume
 from ssl3d.transforms import LoadVolumed
 
 SHAPE = (8, 9, 10)

@@ -27,10 +27,10 @@ def doctor(
         against: Another folder or JSON file; images that are in both would make a test say too much.
         write: New JSON file for the good cases, absolute or relative to the folder. No file is ever overwritten.
     """
-    from ..data.doctor import examine
-    from ..data.doctor_table import show
-    from ..data.readable_json import readable_json
+    from ..doctor.examine import examine
+    from ..doctor.table import show
     from ..engines import flag
+    from ..files.readable_json import readable_json
 
     if more:
         raise ValueError(f"one folder is expected, got {data} {' '.join(map(str, more))}. Compare two with --against.")

@@ -36,8 +36,8 @@ def study(
         jobs: Runs at a time, one thread each.
         settings: Keys of the bundle's config and their values.
     """
-    from ..evaluation.study import study as run_study
-    from ..evaluation.study_runs import settings_as_text
+    from ..study.run import study as run_study
+    from ..study.runs import settings_as_text
 
     table = run_study(
         str(bundle),

@@ -30,6 +30,6 @@ def synthesize(
     Returns:
         Path of dataset.json, printed.
     """
-    from ..data.synthetic import synthesize as write_synthetic
+    from ..synthetic import synthesize as write_synthetic
 
     return str(write_synthetic(str(kind), str(output_dir), subjects, seed, size, contrasts, label_maps))

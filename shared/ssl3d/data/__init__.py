@@ -1,18 +1,18 @@
 """Datalists, validation, the cache of prepared volumes, draws, and synthetic anatomy."""
 
+from ..files.content import content_key
+from ..files.folders import cache_dir
+from ..imaging.organs import LabelMap, label_map
+from ..synthetic import synthesize
 from .cache import PreparedDataset
 from .checks import Fault, check_item
-from .content import content_key
 from .datalist import Datalist
 from .draws import DrawDataset, DrawSampler, draw_seed
-from .folders import cache_dir
 from .label_names import as_names, data_set_names, same_names
 from .matched_pairs import Match, MatchedPairDataset
-from .organs import LabelMap, label_map
 from .pair_list import PairList
 from .pairs import PairDataset
 from .splits import hippocampus_split, labelled_subset, positional_split
-from .synthetic import synthesize
 from .validation import DataError, validate
 
 __all__ = [

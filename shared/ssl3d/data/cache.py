@@ -19,9 +19,10 @@ from monai.transforms import Compose, Transform
 from monai.transforms.traits import RandomizableTrait
 from monai.utils import convert_to_tensor
 
+from ..files import folders
+from ..files.atomic import replacing
+from ..files.content import content_key
 from ..version import __version__
-from . import folders
-from .content import content_key, replacing
 from .describe import describe
 
 logger = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .content import identity, remember
-from .dicom_volume import read_series
-from .grid import Grid
+from ..files.content import identity, remember
+from ..files.texts import printable
+from ..imaging.dicom.volume import read_series
+from ..imaging.grid import Grid
+from ..imaging.nifti import SHIFT, is_nifti, read_volume, short
+from ..imaging.volume import BadFileError, Volume
 from .label_ids import keep_ids
-from .nifti import SHIFT, is_nifti, read_volume, short
-from .texts import printable
-from .volume import BadFileError, Volume
 
 RESAMPLE = "Resample one onto the grid of the other, labels with nearest neighbour"
 

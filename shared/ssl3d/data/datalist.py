@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from . import folders
-from .dicom_cases import with_series
+from ..files import folders
+from ..files.texts import counted
+from ..imaging.dicom.cases import with_series
+from ..synthetic import synthesize
+from ..synthetic.writer import GENERATOR_VERSION
 from .label_ids import BACKGROUND, absent_ids, describe_absent
 from .sections import allows_no_validation, check_split, describe_patients, split_source
 from .sources import Source, read_source
 from .splits import SECTIONS, labelled_subset
-from .synthetic import synthesize
-from .synthetic.writer import GENERATOR_VERSION
-from .texts import counted
 from .validation import validate
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging.hounsfield import HIGH, LOW, looks_hounsfield
+from ..imaging.scan_facts import ScanFacts, image_files, kept_facts
 from .checks import Fault
-from .hounsfield import HIGH, LOW, looks_hounsfield
-from .scan_facts import ScanFacts, image_files, kept_facts
 from .validation import DataError
 
 logger = logging.getLogger(__name__)

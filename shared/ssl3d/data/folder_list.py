@@ -8,12 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..files.texts import printable
+from ..imaging.dicom.cases import list_studies
+from ..imaging.nifti import CONVERT, is_nifti, is_other_image
 from .channels import group_channels
-from .dicom_cases import list_studies
 from .nested import list_nested
-from .nifti import CONVERT, is_nifti, is_other_image
 from .splits import SECTIONS, case_name
-from .texts import printable
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from . import folders
-from .content import Memo, identity
+from ..files import folders
+from ..files.content import Memo, identity
 
 BACKGROUND = "background"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import folders
+from ..files import folders
 from .sources import read_labels
 
 MOST = 255  # label maps are written as uint8

@@ -7,8 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from .content import walk_files
-from .nifti import OTHERS, is_nifti
+from ..files.walk import walk_files
+from ..imaging.nifti import OTHERS, is_nifti
 from .patients import VISIT
 from .splits import case_name
 

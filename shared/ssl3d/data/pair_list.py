@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..files.texts import printable, read_json
+from ..imaging.dicom.cases import with_series
 from .datalist import LABELS, Datalist
-from .dicom_cases import with_series
 from .pairs import by_group, chances
 from .sources import UNNAMED, licence_of, listed_sections, name_of, portable, published_name_of
 from .splits import SECTIONS, case_name
-from .texts import printable, read_json
 from .validation import validate
 
 ROLES = ("fixed", "moving")

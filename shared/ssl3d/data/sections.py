@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..files.texts import read_json
 from .patients import Patients, find_patients
 from .sources import Source, canonical_section
 from .splits import HIPPOCAMPUS_NAMES, SECTIONS, case_name, hippocampus_split, positional_split
-from .texts import read_json
 
 logger = logging.getLogger(__name__)
 

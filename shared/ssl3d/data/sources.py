@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..files.texts import printable, read_json
+from ..imaging.nifti import is_nifti
 from .folder_list import list_folder, shortened
 from .nested import endings_found
-from .nifti import is_nifti
 from .splits import SECTIONS, case_name
-from .texts import printable, read_json
 
 LISTS = {  # names of a section in JSON files of the Decathlon, of MONAI and of others
     "training": ("training", "train"),

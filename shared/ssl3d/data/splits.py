@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .texts import printable
+from ..files.texts import printable
 
 logger = logging.getLogger(__name__)
 

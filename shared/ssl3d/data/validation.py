@@ -10,13 +10,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from . import folders
+from ..files import folders
+from ..files.content import Memo, identity
+from ..files.texts import counted
+from ..imaging.nifti import is_nifti
+from ..imaging.scan_facts import image_files, keep_facts
+from ..imaging.volume import Volume
 from .checks import Fault, check_item
-from .content import Memo, identity
-from .nifti import is_nifti
-from .scan_facts import image_files, keep_facts
-from .texts import counted
-from .volume import Volume
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from ..data.content import replacing
-from ..data.readable_json import readable_json
 from ..data.splits import SECTIONS
-from ..data.texts import counted
+from ..files.atomic import replacing
+from ..files.readable_json import readable_json
+from ..files.texts import counted
 from .workflow import rank
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from monai.transforms import Compose
 
 from ..data import Datalist, PairList
 from ..data.fit import fit, prepared_size
-from ..data.scan_facts import image_files, kept_facts
+from ..imaging.scan_facts import image_files, kept_facts
 from ..weights.facts import preprocessing
 
 logger = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from ..losses import WeightedSum
 from ..methods import Method
+from ..upstream.memory import keep_freed_memory
 from . import checkpoints, lock
 from .backbone_check import check_backbone
 from .cases import announce_cases
@@ -20,7 +21,6 @@ from .data_checks import check_data
 from .earlier_run import keep_earlier_run
 from .failures import explain_failures
 from .flag import flag
-from .memory import keep_freed_memory
 from .monai_label import adopt_monai_label
 from .network_parts import backbone_of, method_of
 from .overrides import known_config, plain_texts, unknown_keys, unknown_targets

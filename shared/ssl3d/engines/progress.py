@@ -13,7 +13,7 @@ from monai.engines import Evaluator, Trainer
 from monai.handlers import TensorBoardStatsHandler
 from torch.utils.tensorboard import SummaryWriter
 
-from ..data.content import write_table
+from ..files.atomic import write_table
 
 logger = logging.getLogger(__name__)
 

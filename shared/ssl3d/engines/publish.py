@@ -14,9 +14,9 @@ from torch import nn
 
 from .. import weights
 from ..data import DrawDataset
-from ..data.content import replacing
-from ..data.readable_json import readable_json
 from ..data.sources import UNNAMED
+from ..files.atomic import replacing
+from ..files.readable_json import readable_json
 from ..version import __version__
 from ..weights.facts import preprocessing
 from . import checkpoints

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from ..data.texts import counted
+from ..files.texts import counted
 from . import checkpoints, failures, lock
 from .cases import section_to_evaluate
 from .preflight import running_workflow

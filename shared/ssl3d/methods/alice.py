@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..losses import RestorationLoss, SelfDistillationLoss, teacher_temperature
 from ..networks import Backbone, CrossAttentionAlignment, Features, ProjectionHead, Projections
 from ..networks.base import check_contract
-from ..transforms.view_types import MatchedCropViews
+from ..transforms.views.types import MatchedCropViews
 from .base import Method
 from .token_monitors import effective_rank
 

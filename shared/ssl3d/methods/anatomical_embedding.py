@@ -7,7 +7,7 @@ from torch import Tensor
 from ..losses import AnatomicalEmbeddingLoss
 from ..networks import AnatomicalEmbeddingNet, Embeddings
 from ..transforms.sampling import permutations
-from ..transforms.view_types import WindowViews
+from ..transforms.views.types import WindowViews
 from .base import Method
 
 

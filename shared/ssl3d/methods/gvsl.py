@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..geometry import warp_flow
 from ..losses import FlowSmoothnessLoss, LocalNCCLoss, RestorationLoss
 from ..networks import Alignment, RegistrationNet, RestorationHead
-from ..transforms.view_types import PairedViews
+from ..transforms.views.types import PairedViews
 from .base import Method
 
 

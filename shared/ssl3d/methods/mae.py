@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from ..losses import RestorationLoss
 from ..networks import ReconstructionNet
-from ..transforms.view_types import HiddenViews
+from ..transforms.views.types import HiddenViews
 from .base import Method
 
 

@@ -11,7 +11,7 @@ from ..losses.token_pairs import token_pairs
 from ..networks import TokenNet
 from ..transforms import join_crops, split_crops
 from ..transforms.crop_grid import check_crops
-from ..transforms.view_types import WarpedViews
+from ..transforms.views.types import WarpedViews
 from .base import Method
 from .key_queue import KeyQueue, gathered
 from .token_monitors import matching_accuracy, token_spread

@@ -1,22 +1,19 @@
 """Views, corruption and spatial augmentation; matrices and warps come from ``geometry``."""
 
 from ..geometry import affine_matrix, correspondence, patch_correspondence, warp_affine, warp_flow
+from ..upstream.file_order import FileOrderWriter
 from .affine_augmentation import AffineAugmentation
 from .appearance import AppearanceAugmentation
 from .block_mask import BlockMask, FillBlocksd, HideBlocksd
-from .correspondence_views import CorrespondenceViews
 from .crop_grid import join_crops, split_crops
-from .embedding_views import EmbeddingViews, TwoWindows
 from .intensity import ScalePercentiles, ScalePercentilesd
 from .loading import LoadVolumed, named_by_case
-from .matched_views import MatchedViews
-from .registration import OnGridOfd, SaveRegistrationd, WarpOntoFixedd
-from .saving import FileOrderWriter
-from .scoring import ScoredClassesd
 from .spatial import KeepAffined, LoggedSpatialPadd, SafeSpacingd, ValidMaskd
 from .spatial_augmentation import SpatialAugmentation
-from .structure_map import StructureMapd, TokenGridd
-from .views import MaskedViews, PairViews
+from .views.alice import MatchedViews
+from .views.anatomical_embedding import EmbeddingViews, TwoWindows
+from .views.pairs import MaskedViews, PairViews
+from .views.s2dc import CorrespondenceViews
 
 __all__ = [
     "AffineAugmentation",
@@ -32,19 +29,13 @@ __all__ = [
     "LoggedSpatialPadd",
     "MaskedViews",
     "MatchedViews",
-    "OnGridOfd",
     "PairViews",
     "SafeSpacingd",
-    "SaveRegistrationd",
     "ScalePercentiles",
     "ScalePercentilesd",
-    "ScoredClassesd",
     "SpatialAugmentation",
-    "StructureMapd",
-    "TokenGridd",
     "TwoWindows",
     "ValidMaskd",
-    "WarpOntoFixedd",
     "affine_matrix",
     "correspondence",
     "join_crops",

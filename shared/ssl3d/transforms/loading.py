@@ -7,27 +7,23 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-import torch
 from monai.config import KeysCollection, PathLike
-from monai.data import ImageReader, MetaTensor, NibabelReader
+from monai.data import ImageReader, MetaTensor
 from monai.data.folder_layout import default_name_formatter
-from monai.data.utils import correct_nifti_header_if_necessary
 from monai.transforms import LoadImaged, Transform
 from monai.utils import MetaKeys, SpaceKeys, ensure_tuple
-from nibabel.openers import ImageOpener
 from torch import Tensor
 
-from ..data.dicom_volume import read_series
-from ..data.hounsfield import HIGH, LOW
-from ..data.volume import WHOLE, BadFileError, Volume
+from ..imaging.dicom.volume import read_series
+from ..imaging.hounsfield import HIGH, LOW
+from ..imaging.volume import WHOLE, BadFileError, Volume
+from ..upstream.file_order import FileOrderReader
 from ..weights import other_modality, passport_of
 
 logger = logging.getLogger(__name__)
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # it offers to decode on a GPU
 
-CASES = (".nii", ".nii.gz", ".NII", ".NII.GZ", ".nii.GZ", ".NII.gz")  # that nibabel reads
 LABELS = ("label", "fixed_label", "moving_label")
 SAMPLE = 100_000  # voxels that a scan's percentiles rest on
 NAME = "name"  # of the case, in an item and in the metadata of its volumes
@@ -71,39 +67,6 @@ class SeriesReader(ImageReader):
             MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan") if len(img) == 1 else 0,
         }
         return img[0].array if len(img) == 1 else np.stack([volume.array for volume in img]), meta
-
-
-class FileOrderReader(NibabelReader):
-    """MONAI's reader of NIfTI files that leaves the voxels in the order of the file, first axis fastest.
-
-    MONAI copies them to the order of C, first axis slowest (1.6.1). For a CT of 512 x 512 x 300 that takes longer than
-    unpacking the file, because both sides are walked in steps of megabytes, and resampling needs no order.
-    """
-
-    def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> Any:
-        """One image a file, as MONAI's reader gives them; endings may be in any letter case.
-
-        nibabel looks for ``scan.nii.gz`` where a file is called ``scan.Nii.gz`` (5.3).
-        """
-        files = ensure_tuple(data)
-        if all(str(file).endswith(CASES) for file in files):
-            return super().read(data, **kwargs)
-        self.filenames = files  # as MONAI's reader notes them
-        images = [correct_nifti_header_if_necessary(_by_content(str(file))) for file in files]
-        return images if len(images) > 1 else images[0]
-
-    def get_data(self, img: Any) -> tuple[Tensor, dict]:  # type: ignore[override]
-        """Voxels (D, H, W), or (D, H, W, channels), float32, and the metadata that MONAI needs."""
-        array, meta = super().get_data(img)
-        return torch.from_numpy(np.array(array, np.float32)), meta  # MONAI orders arrays anew, but no tensors
-
-
-def _by_content(file: str) -> Any:
-    """A NIfTI image of version 1 or 2, whatever its file is called."""
-    with ImageOpener(file) as stream:
-        start = stream.read(nib.Nifti2Header.sizeof_hdr)
-    kind = nib.Nifti1Image if nib.Nifti1Header.may_contain_header(start) else nib.Nifti2Image
-    return kind.from_file_map(kind.make_file_map({"image": file}))
 
 
 class LoadVolumed(LoadImaged):

@@ -11,7 +11,7 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Spacingd, SpatialPadd
 from monai.utils import convert_to_tensor
 
-from .separable import SeparableResample
+from ..upstream.separable_resample import SeparableResample
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data.label_ids import BACKGROUND
 from ..data.label_names import as_names, data_set_names, same_names
-from ..data.organs import label_map
+from ..imaging.organs import label_map
 from .passport import passport_of
 
 logger = logging.getLogger(__name__)

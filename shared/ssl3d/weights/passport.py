@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..data.content import replacing
-from ..data.readable_json import readable_json
-from ..data.texts import read_json
+from ..files.atomic import replacing
+from ..files.readable_json import readable_json
+from ..files.texts import read_json
 
 PARTS = ("encoder", "backbone", "network")
 INTENSITIES = {"window": ("lower", "upper"), "percentiles": ("lower", "upper"), "z-score": ()}

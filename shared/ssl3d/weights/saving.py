@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..data.content import replacing
+from ..files.atomic import replacing
 from .passport import Passport, beside, text_of
 
 

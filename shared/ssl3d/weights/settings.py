@@ -6,7 +6,7 @@ from pathlib import Path
 
 from monai.transforms import Compose
 
-from ..data.hounsfield import looks_hounsfield
+from ..imaging.hounsfield import looks_hounsfield
 from .facts import preprocessing
 from .passport import Passport, differences, passport_of
 

@@ -1,0 +1,1 @@
+"""How one scan is read: files, grids, facts, label conventions."""

@@ -1,0 +1,177 @@
+"""A folder of DICOM files as cases, each with a folder of its own series."""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...files import folders
+from ...files.content import identity
+from ..volume import BadFileError
+from .headers import Header, read_headers
+from .series import LABELS, NIFTI_LABELS, group_series, indented
+from .volume import find_volume
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 20  # lines in a message
+
+
+class Study(NamedTuple):
+    """A case of DICOM files.
+
+    Attributes:
+        name: Name of the case.
+        folder: Folder of its files.
+        patient: Digest of the PatientID where it tells patients apart; empty where all studies have the same or none,
+            as after anonymisation, and where no two studies share one.
+    """
+
+    name: str
+    folder: Path
+    patient: str = ""
+
+
+def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[Study]:
+    """List each study that holds a volume, and each folder of damaged files, as a case.
+
+    A case is named after its folders below ``folder``, as many levels as it takes to tell the studies apart:
+    ``patient01`` where each folder ``patient*`` holds one study, else ``patient01_before`` and ``patient01_after``. A
+    single study whose files lie in ``folder`` itself is named after it. Studies without a volume are left out, with a
+    warning.
+
+    Raises:
+        FileNotFoundError: there are DICOM files, and no volume among them.
+        ValueError: the files of several studies lie in one folder.
+        ImportError: there are DICOM files, and pydicom is not installed.
+    """
+    studies: dict[str, list[Header]] = defaultdict(list)
+    damaged: list[Header] = []
+    for header in read_headers(folder, cache_dir):
+        if header.problem:
+            damaged.append(header)
+        else:
+            studies[header.study].append(header)
+    volumes, left_out = {}, []
+    for study, headers in studies.items():
+        series = group_series(headers)
+        if all(one.excluded for one in series):
+            left_out += [f"{os.path.dirname(one.first.path)}: {one.describe()}: {one.excluded}" for one in series]
+        else:
+            volumes[study] = headers
+    cases = _named(volumes, folder)
+    for place in sorted({Path(header.path).parent for header in damaged}):
+        if not any(case.folder == place or case.folder in place.parents for case in cases):
+            cases.append(Study("_".join(place.relative_to(folder).parts) or folder.name, place))
+    text = indented(left_out)
+    if left_out and not cases:
+        labels_only = all(header.kind in LABELS for headers in studies.values() for header in headers)
+        remedy = f"\n{NIFTI_LABELS}." if labels_only else ""
+        raise FileNotFoundError(f"No volume of CT, MR or PET among the DICOM files in {folder}:{text}{remedy}")
+    if left_out:
+        logger.warning("Left out, since they are no volumes of CT, MR or PET:%s", text)
+    return cases
+
+
+def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[Study]:
+    parts = {}
+    for study, headers in studies.items():
+        common = Path(os.path.commonpath([os.path.dirname(header.path) for header in headers]))
+        parts[study] = common.relative_to(folder).parts
+    shared = Counter(own[:level] for own in parts.values() for level in range(1, len(own) + 1))
+    patients = {study: headers[0].patient for study, headers in studies.items()}
+    told = 1 < len(set(patients.values())) < len(studies) and all(patients.values())
+    cases = []
+    for study, own in parts.items():
+        level = next((level for level in range(1, len(own) + 1) if shared[own[:level]] == 1), None)
+        if level is None and len(parts) > 1:
+            mixed = [studies[one] for one, other in parts.items() if other[: len(own)] == own]
+            listed = [series.describe() for headers in mixed for series in group_series(headers)]
+            raise ValueError(
+                f"The files of several studies lie in {folder.joinpath(*own)}, so that folders do not tell them apart:"
+                + indented(listed, SHOWN)
+                + "\nPut each study into a folder of its own, or list the cases in a JSON file, each with "
+                '"name", "image" (the folder) and "series" (the SeriesInstanceUID).'
+            )
+        name = "_".join(own[:level]) or folder.name
+        cases.append(Study(name, folder.joinpath(*own[:level]), patients[study] if told else ""))
+    return sorted(cases)
+
+
+def with_series(item: dict[str, Any], series: str | None, cache_dir: str | Path | None = None) -> dict[str, Any]:
+    """The item; an image of it that is a folder of DICOM files becomes the folder of the series that is meant.
+
+    Where it is not clear which that is, the item keeps its folder, for the validation to say so with all other faults.
+
+    Args:
+        item: ``image`` (path, or list of paths, one a channel), ``name``, and ``series`` where it has its own.
+        series: for items without their own: see ``choose_series``.
+        cache_dir: see ``series_folder``.
+
+    Raises:
+        ImportError, OSError: see ``series_folder``.
+    """
+    images = item["image"] if isinstance(item["image"], list) else [item["image"]]
+    if not any(map(os.path.isdir, images)):
+        return item
+    item = {"series": series, **item}
+    try:
+        paths = [str(series_folder(Path(image), item["name"], item["series"], cache_dir)) for image in images]
+    except BadFileError:
+        return item
+    del item["series"]
+    return {**item, "image": paths if isinstance(item["image"], list) else paths[0]}
+
+
+def series_folder(folder: Path, name: str, wanted: str | None = None, cache_dir: str | Path | None = None) -> Path:
+    """A folder that holds the files of one series alone, as links in the order of their positions, named by the case.
+
+    Its path stands for the series wherever a case's image is named: any program reads it, it changes when a file
+    does, and MONAI names results after it (the ending ``.dicom`` is dropped like that of a file).
+
+    Args:
+        folder: of the case.
+        name: of the case.
+        wanted: see ``choose_series``.
+        cache_dir: where it is made, see ``ssl3d.data.cache_dir``.
+
+    Raises:
+        BadFileError: see ``find_volume``.
+        ImportError: pydicom is not installed, or no decoder for the images' compression.
+        OSError: no links can be made there.
+    """
+    slices, _ = find_volume(folder, wanted, cache_dir)
+    files = [os.path.abspath(header.path) for header in slices]
+    key = hashlib.sha256(json.dumps([identity(file) for file in files]).encode()).hexdigest()[:20]
+    target = folders.cache_dir(cache_dir) / "dicom" / key / f"{name.replace(os.sep, '_')}.dicom"
+    if not target.is_dir():
+        _link(files, target)
+    return target
+
+
+def _link(files: list[str], target: Path) -> None:
+    temporary = target.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        temporary.mkdir(parents=True)
+        for number, file in enumerate(files):
+            (temporary / f"{number:05d}.dcm").symlink_to(file)
+        temporary.rename(target)
+    except OSError as error:
+        if not target.is_dir():  # else another process was first
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            why = "the disk or its quota is full" if full else str(error)
+            remedy = "Free space there, or set" if full else "Set"
+            where = "another disk" if full else "a disk that holds links"
+            raise OSError(
+                f"No links to DICOM files can be made in {target.parent}: {why}. {remedy} the environment variable "
+                f"SSL3D_CACHE to a folder on {where}."
+            ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

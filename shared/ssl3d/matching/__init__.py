@@ -1,0 +1,14 @@
+"""Points and pair matchers: which place of one scan is which place of another."""
+
+from .pair_matchers import EmbeddingMatcher, PointMatcher, RegistrationMatcher
+from .points import EmbeddedScan, Matches, embed_scan, match_points
+
+__all__ = [
+    "EmbeddedScan",
+    "EmbeddingMatcher",
+    "Matches",
+    "PointMatcher",
+    "RegistrationMatcher",
+    "embed_scan",
+    "match_points",
+]

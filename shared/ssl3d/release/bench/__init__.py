@@ -1,0 +1,1 @@
+"""Cost of training steps and of inference."""

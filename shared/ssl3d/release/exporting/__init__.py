@@ -1,0 +1,1 @@
+"""Export of networks to TorchScript and ONNX."""

@@ -1,0 +1,1 @@
+"""Compare starting weights over labels and seeds."""

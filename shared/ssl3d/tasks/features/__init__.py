@@ -1,0 +1,6 @@
+"""Features of scans: saving them, and retrieval across patients."""
+
+from .retrieval import RetrievalReport
+from .saving import Restored, SaveFeaturesd
+
+__all__ = ["Restored", "RetrievalReport", "SaveFeaturesd"]

@@ -1,0 +1,1 @@
+"""Views of a batch, one file per method."""

@@ -1,0 +1,1 @@
+"""Patches of MONAI and torch, each with the condition under which it can go."""
