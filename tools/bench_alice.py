@@ -21,11 +21,11 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from reference import alice as plain
-from ssl3d.release.bench.machine import machine
 
 from ssl3d.losses import RestorationLoss, SelfDistillationLoss
 from ssl3d.matching.points import embed_scan, match_points
 from ssl3d.networks import AnatomicalEmbeddingNet, CrossAttentionAlignment, UNet3d
+from ssl3d.release.bench.machine import machine
 
 TEMPERATURE = 0.008  # of the teacher, at the start
 MIB = 2**20

@@ -20,9 +20,9 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from reference.s2dc import patch_matching, structure_consistency
-from ssl3d.release.bench.machine import machine
 
 from ssl3d.losses import PatchMatchingLoss, StructureConsistencyLoss
+from ssl3d.release.bench.machine import machine
 
 
 def main() -> None:

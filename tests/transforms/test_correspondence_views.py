@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from ssl3d.transforms.views.s2dc import WHOLE
 from torch.nn.functional import avg_pool3d
 
 from ssl3d.geometry import correspondence, warp_affine
 from ssl3d.transforms import AffineAugmentation, CorrespondenceViews, split_crops
+from ssl3d.transforms.views.s2dc import WHOLE
 
 SIZE, CROPS, CELL = (16, 8, 24), (2, 1, 3), 4
 STILL = AffineAugmentation(rotation=(0, 0, 0), scale=(1, 1), translation=(0, 0, 0))
