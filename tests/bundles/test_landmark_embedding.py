@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bundles.conftest import EVALUATE, INFERENCE, TRAIN, of_kind, workflow
 
-from ssl3d.tasks.landmarks.point_files import read_points, write_points
+from ssl3d.tasks.point_files import read_points, write_points
 
 LANDMARKS = of_kind("_landmark_embedding")
 FEW = {"device": "cpu", "dataset#data#synthesis#subjects": 3}

@@ -8,7 +8,7 @@ from doctor.doctor_sets import good_set
 from ssl3d.data import Datalist, PairList
 from ssl3d.data.sources import licence_of
 from ssl3d.files.texts import read_json, read_text
-from ssl3d.tasks.landmarks.point_files import read_points
+from ssl3d.tasks.point_files import read_points
 from ssl3d.weights import passport
 
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]

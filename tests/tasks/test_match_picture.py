@@ -12,8 +12,8 @@ from monai.data import MetaTensor
 from ssl3d.matching.points import Matches
 from ssl3d.tasks.landmarks import picture as match_picture
 from ssl3d.tasks.landmarks.picture import FILE, POINTS, SCANS, MatchPictures, Panel, draw
-from ssl3d.tasks.landmarks.point_files import write_points
 from ssl3d.tasks.landmarks.templates import Template
+from ssl3d.tasks.point_files import write_points
 
 SIZE, SPACING = (12, 8, 20), (2.0, 3.0, 4.0)
 AFFINE = torch.diag(torch.tensor([*SPACING, 1.0], dtype=torch.float64))

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ssl3d.tasks.landmarks.point_files import read_points, write_points
+from ssl3d.tasks.point_files import read_points, write_points
 
 POINTS = {"liver top": (12.5, -30.25, 101.0), "Ätna, links": (-1e-3, 0.0, 7.0)}
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ssl3d.tasks.features.retrieval import farthest, retrieval, with_random_weights
+from ssl3d.tasks.farthest import farthest
+from ssl3d.tasks.features.retrieval import retrieval, with_random_weights
 
 
 def test_equal_parts_that_look_alike_come_first():

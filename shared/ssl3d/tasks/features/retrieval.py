@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from ...data.matched_pairs import crop
 from ...files.atomic import replacing, write_table
 from ...geometry.world import apply_affine
-from ..landmarks.point_files import read_points
-from ..registration.grids import plain
+from ..farthest import farthest
+from ..plain import plain
+from ..point_files import read_points
 
 logger = logging.getLogger(__name__)
 
@@ -143,20 +144,6 @@ class RetrievalReport:
             place = apply_affine(to_voxel, torch.tensor(points[part]).double()[:, None])[:, 0]
             crops[part] = crop(volume, place.tolist(), self.roi_size)
         return crops
-
-
-def farthest(points: Mapping[str, Sequence[float]], count: int) -> list[str]:
-    """``count`` of named points, the first and then always the one that lies farthest from those taken already.
-
-    Names are taken in alphabetical order, so that scans with the same names differ as little as their anatomy.
-    """
-    names = sorted(points)
-    places = torch.tensor([list(points[name]) for name in names], dtype=torch.float64)
-    taken = [0]
-    while len(taken) < min(count, len(names)):
-        distance = torch.cdist(places, places[taken]).amin(dim=1)
-        taken.append(int(distance.argmax()))
-    return [names[index] for index in taken]
 
 
 def with_random_weights(network: nn.Module) -> nn.Module:

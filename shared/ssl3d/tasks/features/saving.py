@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...files.atomic import replacing
 from ...networks import DenseFeatureNet
-from ..registration.grids import plain
+from ..plain import plain
 
 
 class SaveFeaturesd(Transform):

@@ -1,8 +1,8 @@
 """Landmarks: points of a template found in other scans."""
 
+from ..point_files import read_points, write_points
 from .found_points import FindPointsd, FoundPoints
 from .picture import MatchPictures
-from .point_files import read_points, write_points
 from .report import LandmarkReport, ScoreLandmarksd, case_templates
 from .templates import Template, given_template
 

@@ -13,8 +13,8 @@ from monai.transforms import Transform
 from ...files.atomic import write_table
 from ...geometry.world import apply_affine
 from ...matching.points import EmbeddedScan, Matches, match_points
-from ..registration.grids import plain
-from .point_files import AXES, write_points
+from ..plain import plain
+from ..point_files import AXES, write_points
 from .templates import Template, original_affine
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,10 @@ from ...geometry.world import apply_affine
 from ...matching.points import Matches
 from .. import drawing
 from ..drawing import CORONAL, SYNTHETIC
-from ..features.retrieval import farthest
+from ..farthest import farthest
 from ..palette import PALETTE, class_colour
-from ..registration.grids import plain
-from .point_files import read_points
+from ..plain import plain
+from ..point_files import read_points
 from .templates import Template, inside
 
 logger = logging.getLogger(__name__)

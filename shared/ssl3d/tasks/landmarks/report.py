@@ -16,10 +16,10 @@ from ...files.atomic import replacing, write_table
 from ...geometry.world import apply_affine
 from ..drawing import SYNTHETIC, save
 from ..palette import curve_colour
-from ..registration.grids import plain
+from ..plain import plain
+from ..point_files import read_points
 from ..statistics import estimate
 from .baselines import body_box, box_map, register_affine
-from .point_files import read_points
 from .templates import Template, inside, make_template
 
 logger = logging.getLogger(__name__)

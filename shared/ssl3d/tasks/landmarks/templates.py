@@ -17,8 +17,8 @@ from ...geometry.world import apply_affine, within
 from ...imaging.dicom.cases import with_series
 from ...matching.points import EmbeddedScan, embed_scan
 from ...weights import facts
-from ..registration.grids import plain
-from .point_files import read_points
+from ..plain import plain
+from ..point_files import read_points
 
 logger = logging.getLogger(__name__)
 

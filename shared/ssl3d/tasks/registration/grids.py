@@ -16,6 +16,7 @@ from monai.utils import convert_to_tensor
 from torch import Tensor
 
 from ...geometry.world import apply_affine, moving_points, sample_at, world_affine, world_slabs
+from ..plain import plain
 
 logger = logging.getLogger(__name__)
 
@@ -164,11 +165,6 @@ class SaveRegistrationd(Transform):
         words = "fixed to moving world coordinates, mm, RAS+"
         np.savetxt(folder / "affine.txt", affine.numpy(), fmt="%.8f", header=words)
         return data
-
-
-def plain(volume: Tensor, dtype: torch.dtype) -> Tensor:
-    """Without metadata, on the CPU: not every accelerator has float64."""
-    return convert_to_tensor(volume, dtype=dtype, device="cpu", track_meta=False)
 
 
 def _affine(volume: MetaTensor) -> Tensor:

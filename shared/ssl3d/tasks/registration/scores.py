@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...geometry import jacobian_determinant
 from ...geometry.world import apply_affine, sample_at
-from ..landmarks.point_files import read_points
+from ..point_files import read_points
 from .grids import plain, voxels_of
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...files.texts import read_text
+from ..files.texts import read_text
 
 logger = logging.getLogger(__name__)
 
