@@ -43,7 +43,7 @@ def files(tmp_path, write_nifti) -> dict[str, str]:
     return {key: str(path) for key, path in paths.items()}
 
 
-def prepared(files, align="centres", pixdim=(1.0, 1.0, 1.0)) -> dict:
+def prepared(files, align="centres", pixdim=(1.0, 1.0, 1.0), grid=None) -> dict:
     keys = [key for key in files if key != "name"]
     return Compose(
         [
@@ -51,7 +51,7 @@ def prepared(files, align="centres", pixdim=(1.0, 1.0, 1.0)) -> dict:
             CopyItemsd(ROLES, names=["fixed_scan", "moving_scan"]),
             Orientationd(ROLES, axcodes="RAS", labels=None),
             SafeSpacingd(ROLES, pixdim, mode="bilinear"),
-            OnGridOfd(align=align),
+            grid or OnGridOfd(align=align),
             ConcatItemsd(["moving", "fixed"], name="image"),
         ]
     )(files)
@@ -105,10 +105,10 @@ def test_scans_that_do_not_overlap_in_the_world_are_refused(files):
 
 
 def test_a_difference_of_the_files_is_said_once(files, caplog):
-    module._log.cache_clear()
     caplog.set_level(logging.INFO)
+    grid = OnGridOfd()
     for _ in range(2):
-        prepared(files)
+        prepared(files, grid=grid)
     (message,) = [record.message for record in caplog.records if record.name == module.__name__]
     assert message.startswith(
         "b.nii.gz (RAS, 1 x 1 x 1 mm, 30 x 34 x 32 voxels) and a.nii.gz (PIR, 1 x 2 x 1.5 mm, 20 x"

@@ -43,7 +43,7 @@ class BlockMask:
             raise ValueError(f"shape must be one of {', '.join(SHAPES)}, got {shape!r}.")
         self.block_size, self.ratio, self.shape = block_size, ratio, shape
 
-    def sample(self, draws: Draws, size: Sequence[int], seed: int) -> Tensor:
+    def sample(self, draws: Draws, size: Sequence[int], seed: int, purpose: str = "block mask") -> Tensor:
         """Draw the masks of a batch, True where hidden: (B, 1, D, H, W), bool, on the CPU.
 
         Exactly ``round(ratio · blocks)`` blocks of each item are hidden.
@@ -52,6 +52,7 @@ class BlockMask:
             draws: (B,) draw numbers; each item's mask is a function of (seed, draw, size).
             size: (D, H, W) in voxels.
             seed: of the run.
+            purpose: Text that no other sampler uses; a second mask of the same draws has another.
 
         Raises:
             ValueError: draws or sizes of another form; so few blocks that all of them or none would be hidden.
@@ -66,7 +67,7 @@ class BlockMask:
                 f"{hidden} of the {blocks} blocks of a volume of size {size} would be hidden: choose a block_size "
                 f"below {self.block_size}."
             )
-        states = random_states(seed, draws, "block mask")
+        states = random_states(seed, draws, purpose)
         mask = torch.stack([torch.from_numpy(state.permutation(blocks)) < hidden for state in states])
         mask = mask.view(len(states), 1, *grid)
         for axis, (length, edge) in enumerate(zip(size, edges, strict=True), start=2):

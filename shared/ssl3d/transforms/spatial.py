@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Hashable, Mapping
-from functools import cache
 from typing import Any
 
 import torch
@@ -11,11 +10,10 @@ from monai.data import MetaTensor, get_track_meta
 from monai.transforms import MapTransform, Spacingd, SpatialPadd
 from monai.utils import convert_to_tensor
 
+from ..files.first_few import FirstFew
 from ..upstream.separable_resample import SeparableResample
 
 logger = logging.getLogger(__name__)
-
-NAMED = 3  # padded volumes in the log
 
 
 class SafeSpacingd(Spacingd):
@@ -107,6 +105,10 @@ class LoggedSpatialPadd(SpatialPadd):
     The item is named by its ``name``, else by its file. Arguments and inverse are those of ``SpatialPadd``.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.said = FirstFew(logger, "Other volumes are padded too; they are not named.")
+
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """Pad the keys, (C, D, H, W) tensors, to at least ``spatial_size`` voxels."""
         padded = super().__call__(data, lazy=lazy)
@@ -118,15 +120,6 @@ class LoggedSpatialPadd(SpatialPadd):
             )
             if before != after:
                 file = image.meta.get("filename_or_obj", key) if isinstance(image, MetaTensor) else key
-                _log_padding(str(data.get("name", file)), before, after)
+                self.said(f"{data.get('name', file)}: {before} voxels, padded to {after}.")
                 break
         return padded
-
-
-@cache  # so that each item counts once
-def _log_padding(name: str, before: tuple[int, ...], after: tuple[int, ...]) -> None:
-    count = _log_padding.cache_info().misses
-    if count <= NAMED:
-        logger.info("%s: %s voxels, padded to %s.", name, before, after)
-    elif count == NAMED + 1:
-        logger.info("Other volumes are padded too; they are not named.")

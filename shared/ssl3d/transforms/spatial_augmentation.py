@@ -96,19 +96,22 @@ class SpatialAugmentation:
         self.rotation, self.scale, self.shear, self.translation = rotation, scale, shear, translation
         self.elastic, self.elastic_spacing = elastic, elastic_spacing
 
-    def sample(self, draws: Draws, size: Sequence[int], seed: int) -> SpatialParameters:
+    def sample(
+        self, draws: Draws, size: Sequence[int], seed: int, purpose: str = "spatial augmentation"
+    ) -> SpatialParameters:
         """Draw the parameters of a batch for volumes of ``size`` (D, H, W).
 
         Args:
             draws: (B,) draw numbers; each item's parameters are a function of (seed, draw, size).
             size: (D, H, W) in voxels.
             seed: of the run.
+            purpose: Text that no other sampler uses; a second augmentation of the same draws has another.
 
         Raises:
             ValueError: draws or sizes of another form.
         """
         size = check_size(size)
-        parameters = [self._sample_item(state, size) for state in random_states(seed, draws, "spatial augmentation")]
+        parameters = [self._sample_item(state, size) for state in random_states(seed, draws, purpose)]
         matrix, control = zip(*parameters, strict=True)
         return SpatialParameters(torch.cat(matrix), torch.cat(control))
 

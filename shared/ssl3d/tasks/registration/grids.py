@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +14,12 @@ from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_tensor
 from torch import Tensor
 
+from ...files.first_few import FirstFew
 from ...geometry.world import apply_affine, moving_points, sample_at, world_affine, world_slabs
 from ..plain import plain
 
 logger = logging.getLogger(__name__)
 
-NAMED = 3  # pairs in the log
 PLACES = {
     "centres": "their centres are put on each other",
     "world": "they are left where their own world coordinates put them",
@@ -55,6 +54,7 @@ class OnGridOfd(MapTransform):
             raise ValueError(f"align must be one of {', '.join(PLACES)}, got {align!r}.")
         self.fixed = fixed
         self.align = align
+        self.said = FirstFew(logger, "Other pairs differ too; they are not named.")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """``data`` with the moving volume on the fixed one's grid, and ``<key>_shift``."""
@@ -89,7 +89,7 @@ class OnGridOfd(MapTransform):
         differing = [kind for kind, a, b in zip(kinds, one, other, strict=True) if a != b]
         if differing:
             names = [Path(_file(volume)).name for volume in (fixed, moving)]
-            _log(
+            self.said(
                 f"{names[1]} ({', '.join(other)}) and {names[0]} ({', '.join(one)}) differ in "
                 f"{' and '.join(differing)}: registered in world coordinates (mm) on the grid of the second; "
                 f"{PLACES[self.align]}."
@@ -203,12 +203,3 @@ def _geometry(volume: MetaTensor) -> tuple[str, str, str]:
         " x ".join(f"{mm:.3g}" for mm in spacing) + " mm",
         " x ".join(str(int(side)) for side in size) + " voxels",
     )
-
-
-@cache  # so that each pair counts once
-def _log(sentence: str) -> None:
-    count = _log.cache_info().misses
-    if count <= NAMED:
-        logger.info(sentence)
-    elif count == NAMED + 1:
-        logger.info("Other pairs differ too; they are not named.")

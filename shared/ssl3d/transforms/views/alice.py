@@ -14,7 +14,7 @@ from ..block_mask import BlockMask
 from ..sampling import random_states, to_device
 from .types import MatchedCropViews
 
-SECOND = 1  # added to the seed for the mask of the second crop
+MASKS = "block mask", "block mask of the second crop"
 
 
 class MatchedViews:
@@ -60,7 +60,7 @@ class MatchedViews:
         """
         image, valid = to_device(device, non_blocking, batch["image"], batch["valid"])
         draws, size = batch["draw"].tolist(), tuple(image.shape[3:])
-        masks = [self.mask.sample(draws, size, self.seed + second) for second in (0, SECOND)]
+        masks = [self.mask.sample(draws, size, self.seed, purpose) for purpose in MASKS]
         hidden = torch.stack(masks, dim=1).to(image)
         return {
             "image": image,

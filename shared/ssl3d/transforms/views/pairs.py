@@ -11,7 +11,7 @@ from ..sampling import to_device
 from ..spatial_augmentation import SpatialAugmentation
 from .types import HiddenViews, PairedViews
 
-COPY = 1  # added to the seed for the second field of a volume that is paired with itself
+COPY = "spatial augmentation of a copy"  # second field of a volume that is paired with itself
 
 
 class PairViews:
@@ -49,7 +49,7 @@ class PairViews:
         fixed, valid, moving = self.spatial.apply(self.spatial.sample(draws, size, self.seed), fixed, valid, moving)
         copies = batch["copy"].to(moving.device).view(-1, 1, 1, 1, 1) > 0
         if copies.any():
-            (other,) = self.spatial.apply(self.spatial.sample(draws, size, self.seed + COPY), original)
+            (other,) = self.spatial.apply(self.spatial.sample(draws, size, self.seed, COPY), original)
             moving = torch.where(copies, other, moving)
         corruption = self.appearance.sample(draws, size, self.seed, channels=fixed.shape[1])
         return {
