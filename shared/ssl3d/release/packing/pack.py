@@ -22,8 +22,8 @@ from .vendor import runtime_files, third_party
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = Path(__file__).parents[1]
-# All that a bundle is; whatever else lies in its folder (outputs, caches, further weights) stays there.
+PACKAGE = Path(__file__).parents[2]
+# All that a bundle is, beside the weights that its metadata describes; whatever else lies in its folder stays there.
 CONTENT = (
     "LICENSE",
     "large_files.*",
@@ -32,12 +32,6 @@ CONTENT = (
     "docs/**/*",
     "models/model.pt",
     "models/model.json",
-    "models/pretraining.pth",
-    "models/pretraining.json",
-    "models/matcher.pth",  # of another bundle's network, which finds the pairs to learn from
-    "models/matcher.json",
-    "models/hippocampus.pth",  # of the same method, from other scans
-    "models/hippocampus.json",
     "scripts/**/*.py",
 )
 BY_PRODUCTS = ("configs/monailabel_train.json",)
@@ -140,7 +134,11 @@ def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:
 
 def content(bundle: Path) -> list[Path]:
     """The files that belong to a bundle, relative to its folder, sorted."""
-    files = {file.relative_to(bundle) for pattern in CONTENT for file in bundle.glob(pattern) if file.is_file()}
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    described = [Path("models", name) for name in metadata.get("passports", {})]
+    weights = [file.as_posix() for name in described for file in (name, name.with_suffix(".json"))]
+    patterns = (*CONTENT, *weights)
+    files = {file.relative_to(bundle) for pattern in patterns for file in bundle.glob(pattern) if file.is_file()}
     return sorted(
         file
         for file in files - {Path(name) for name in BY_PRODUCTS}

@@ -9,9 +9,10 @@ from monai.transforms import Transform
 from torch import Tensor
 
 from ...geometry import jacobian_determinant
-from ...geometry.world import apply_affine, sample_at
+from ...geometry.world import apply_affine, sample_at, within
+from ..plain import plain
 from ..point_files import read_points
-from .grids import plain, voxels_of
+from .grids import voxels_of
 
 
 class Scores(NamedTuple):
@@ -99,7 +100,10 @@ def _targets(item: Mapping[str, Any], ids: list[int]) -> tuple[str, Tensor, Tens
         lists = [read_points(item[key]) for key in ("fixed_landmarks", "moving_landmarks")]
         names = [name for name in lists[0] if name in lists[1]]
         points = [torch.tensor([marks[name] for name in names]).double().view(-1, 3).T for marks in lists]
-        seen = torch.stack([_inside(scan, world) for scan, world in zip(scans, points, strict=True)]).all(dim=0)
+        # a target that was cut off cannot be found
+        seen = torch.stack(
+            [within(voxels_of(scan, world), scan.shape[1:]) for scan, world in zip(scans, points, strict=True)]
+        ).all(dim=0)
         if seen.any():
             return "landmarks", points[0][:, seen], points[1][:, seen]
     centres = [
@@ -113,9 +117,3 @@ def _centre(label: Any, number: int) -> Tensor:
     """(3,) centre of mass of a label in world coordinates."""
     voxels = (plain(label, torch.float64)[0] == number).nonzero().double().mean(dim=0)
     return apply_affine(plain(label.affine, torch.float64), voxels[:, None])[:, 0]
-
-
-def _inside(scan: Any, points: Tensor) -> Tensor:
-    """(N,) which points lie between the voxels of a scan: a target that was cut off cannot be found."""
-    voxels, last = voxels_of(scan, points), torch.tensor(scan.shape[1:])[:, None] - 1
-    return ((voxels >= 0) & (voxels <= last)).all(dim=0)
