@@ -93,6 +93,7 @@ def derived(recipe: Mapping[str, Any], synthetic: bool) -> dict[str, Any]:
     metadata.
     """
     facts: dict[str, Any] = {
+        "method": recipe["family"].rpartition("/")[2],
         "in_channels": len(recipe["channels"]),
         "channel_def": {str(index): name for index, name in enumerate(recipe["channels"])},
         "channel_list": ", ".join(f"{index} {name}" for index, name in enumerate(recipe["channels"])),
