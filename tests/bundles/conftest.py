@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigWorkflow
 from monai.utils import set_determinism
+from rendering import build_bundles
 
 from ssl3d.files.readable_json import readable_json
 
+FINE, COARSE = [3.0, 3.0, 3.0], [12.0, 12.0, 12.0]  # mm
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(path.name for path in BUNDLES.iterdir() if (path / "configs").is_dir())
 TINY = {  # the smallest run that goes through everything
@@ -35,11 +37,20 @@ def workflow(config: str | list[str], workflow_type: str, **overrides) -> Config
     return flow
 
 
-PRETRAINING = ("_pretraining", "_embedding")  # ends of the names of bundles that learn without labels
+def of_family(*families: str):
+    """Mark of a test that is for the bundles of some families only, such as ``pretraining`` or ``pretraining/mae``."""
+    return pytest.mark.parametrize(
+        "bundle", [name for name in NAMES if is_of(BUNDLES / name, *families)], indirect=True
+    )
+
+
+def is_of(bundle: Path, *families: str) -> bool:
+    own = build_bundles.read(bundle)["family"]
+    return any(f"{own}/".startswith(f"{family}/") for family in families)
 
 
 def pretrains(bundle: Path) -> bool:
-    return bundle.name.endswith(PRETRAINING)
+    return is_of(bundle, "pretraining")
 
 
 def of_kind(ending: str | tuple[str, ...]):
@@ -66,24 +77,24 @@ def exact_copy(name: str, folder: Path) -> Path:
 
 
 def copy_bundle(name: str, folder: Path) -> Path:
-    """A copy to run, fit for the smallest crops; one for whole abdomens, at 3 mm, works at 12 mm."""
+    """A copy to run, rendered for the smallest crops; one for whole abdomens, at 3 mm, works at 12 mm."""
     root = exact_copy(name, folder)
-    for config in (root / "configs").glob("*.json"):
-        text = config.read_text().replace('"crops": [1, 3, 1]', '"crops": [1, 2, 1]')
-        config.write_text(text)
-        if '"pixdim": [3.0, 3.0, 3.0]' in text:
-            coarse = text.replace('"pixdim": [3.0, 3.0, 3.0]', '"pixdim": [12.0, 12.0, 12.0]')
-            config.write_text(
-                coarse.replace('"synthesis": {"subjects": 24}', '"synthesis": {"subjects": 24, "size": 32}')
-            )
-            for file, entries in (("models/model.json", ()), ("configs/metadata.json", ("passports", "model.pt"))):
-                content = found = json.loads((root / file).read_text())  # inference takes the spacing from there
-                for entry in entries:
-                    found = found[entry]
-                if found["spacing"] == [3.0, 3.0, 3.0]:
-                    found["spacing"] = [12.0, 12.0, 12.0]
-                    (root / file).write_text(readable_json(content))
+    recipe = small(build_bundles.read(root))
+    passport = json.loads((root / "models" / "model.json").read_text())
+    if passport["spacing"] == FINE:  # inference takes the spacing from there
+        (root / "models" / "model.json").write_text(readable_json(passport | {"spacing": COARSE}))
+    (root / "recipe.json").write_text(readable_json(recipe))
+    build_bundles.build(root)
     return root
+
+
+def small(recipe: dict) -> dict:
+    """A recipe for the smallest runs."""
+    text = json.dumps(recipe | ({"crops": [1, 2, 1]} if "crops" in recipe else {}))
+    recipe = json.loads(text.replace(json.dumps(FINE), json.dumps(COARSE)))
+    if recipe["pixdim"] == COARSE:
+        recipe["synthesis"] |= {"size": 32}
+    return recipe
 
 
 @pytest.fixture

@@ -155,6 +155,6 @@ def test_settings_for_mr_train_and_are_those_of_its_inference(bundle):
         1.0,
     ]
     inference = workflow([INFERENCE, "configs/inference_mr.json"], "inference").parser
-    assert flow.parser.get("train#deterministic#3") == inference.get("preprocessing#transforms#3")
+    assert flow.parser.get("intensity") == inference.get("intensity")
     assert flow.parser.get("pixdim") == inference.get("pixdim")
     assert flow.parser.get("cases#kind") == inference.get("dataset#data#kind")

@@ -12,11 +12,10 @@ from bundles.conftest import (
     EVALUATE,
     INFERENCE,
     NAMES,
-    PRETRAINING,
     TINY,
     TINY_INFERENCE,
     TRAIN,
-    of_kind,
+    of_family,
     pretrains,
     workflow,
 )
@@ -48,7 +47,7 @@ def test_names_and_files(bundle):
 def test_configs_are_formatted(bundle):
     for file in (bundle / "configs").glob("*.json"):
         assert file.read_text() == readable_json(json.loads(file.read_text())), (
-            f"run tools/format_json.py on {file.name}"
+            f"run tools/build_bundles.py {bundle.name}"
         )
 
 
@@ -82,7 +81,7 @@ def test_all_weights_together_stay_within_their_budget():
     assert sum(sizes) < 48 * 2**20
 
 
-@of_kind(PRETRAINING)
+@of_family("pretraining")
 def test_pretraining_can_go_on_from_its_weights(bundle, caplog):
     with caplog.at_level("INFO"):
         workflow(TRAIN, "train", **TINY, pretrained="models/pretraining.pth").parser.get_parsed_content("network")

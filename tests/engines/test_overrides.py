@@ -107,3 +107,7 @@ def test_a_misspelt_target_gets_the_nearest_name(target, near):
 def test_an_argument_that_has_moved_is_named_with_its_new_place(target, old, new):
     config = {"network_def": {"_target_": target, old: 1}}
     assert unknown_keys(config, config) == [(f"network_def#{old}", [f"network_def#{new}"])]
+
+
+def test_a_key_that_has_moved_is_named_with_its_new_place(configs):
+    assert unknown(configs, train=TRAIN["train"] | {"random": []}) == {"train#random": ["augmentation", "train#crop"]}

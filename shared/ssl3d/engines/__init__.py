@@ -8,6 +8,7 @@ from .mean_loss import MeanLoss, MeanPart
 from .preflight import PreflightError, preflight
 from .progress import Progress
 from .publish import Publish
+from .run import Run
 from .start import run_folder, start_network, trained_network
 from .summary import summary
 from .teacher_update import TeacherUpdate
@@ -20,6 +21,7 @@ __all__ = [
     "PreflightError",
     "Progress",
     "Publish",
+    "Run",
     "TeacherUpdate",
     "flag",
     "higher",

@@ -21,6 +21,7 @@ MOVED = {  # arguments that now have another place: (class, argument) -> key bel
     ("S2DC", "contrast_temperature"): "contrast#temperature",
     ("GVSL", "kernel_size"): "ncc#kernel_size",
 }
+MOVED_KEYS = {"train#random": ("augmentation", "train#crop")}  # keys that now have other names
 ADDED_BY_OTHERS: set[str] = {
     *dict(DEFAULT_MLFLOW_SETTINGS["configs"]),  # type: ignore[call-overload]  # --tracking mlflow
     "displayable_configs",  # MONAI Label
@@ -133,7 +134,8 @@ def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> I
         else:
             moved = MOVED.get((str(config.get("_target_")).rpartition(".")[2], key))
             near = [moved] if moved else nearest(key, names) or _settings(names)[:FEW]
-            yield full, [f"{path}#{name}" if path else name for name in near]
+            places = [f"{path}#{name}" if path else name for name in near]
+            yield full, list(MOVED_KEYS.get(full, places))
 
 
 def _arguments(target: Any, locator: ComponentLocator) -> set[str] | None:

@@ -14,9 +14,9 @@ from .workflow import find_workflow, processes
 NEUTRAL = (
     "bundle_root", "dataset_dir", "datalist", "series", "output_dir", "model_dir", "run_dir", "device", "num_workers",
     "resume", "publish", "skip_bad", "imports", "initialize", "run", "finalize", "keys", "modes", "cuda",
-    "train#handlers", "train#dataset#data", "validate#dataset#data", "validate#handlers",
-    "validate#evaluator#val_handlers", "train#dataloader#num_workers", "validate#dataloader#num_workers",
-    *ADDED_BY_OTHERS,
+    "train#handlers", "train#preview", "gradient_shares", "train#dataset#data", "validate#dataset#data",
+    "validate#handlers", "validate#evaluator#val_handlers", "train#dataloader#num_workers",
+    "validate#dataloader#num_workers", *ADDED_BY_OTHERS,
 )  # fmt: skip
 DATA = {"training data": "train::dataset", "validation data": "validate::dataset"}
 

@@ -1,4 +1,4 @@
-"""JSON for people: four spaces, one line for what fits into 120 columns, few lines for an entry of a list."""
+"""JSON for people: four spaces, one line for what fits into 120 columns, few lines for a component."""
 
 import json
 from typing import Any
@@ -22,13 +22,24 @@ def _text(value: Any, indent: int, used: int) -> str:
         rows = [space + _entry(entry, indent + 4) for entry in value]
         return "[\n" + ",\n".join(rows) + "\n" + " " * indent + "]"
     keys = [f"{space}{json.dumps(key, ensure_ascii=False)}: " for key in value]
-    rows = [key + _text(entry, indent + 4, len(key)) for key, entry in zip(keys, value.values(), strict=True)]
+    texts = [_member(entry, indent + 4, len(key)) for key, entry in zip(keys, value.values(), strict=True)]
+    rows = [key + text for key, text in zip(keys, texts, strict=True)]
     return "{\n" + ",\n".join(rows) + "\n" + " " * indent + "}"
+
+
+def _member(value: Any, indent: int, used: int) -> str:
+    """A member of an object; a component takes as few lines as its members need."""
+    text = _text(value, indent, used)
+    return _packed(value, text, indent) if isinstance(value, dict) and "_target_" in value else text
 
 
 def _entry(value: Any, indent: int) -> str:
     """An entry of a list; an object, such as a transform, takes as few lines as its members need."""
-    text = _text(value, indent, indent)
+    return _packed(value, _text(value, indent, indent), indent)
+
+
+def _packed(value: Any, text: str, indent: int) -> str:
+    """An object that ``text`` gives one line for each member, with as many members a line as fit."""
     if not isinstance(value, dict) or "\n" not in text or text.count("\n") != len(value) + 1:
         return text  # one line already, or with members of several lines
     lines: list[str] = []
