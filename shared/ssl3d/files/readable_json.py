@@ -27,7 +27,7 @@ def _text(value: Any, indent: int, used: int) -> str:
 
 
 def _entry(value: Any, indent: int) -> str:
-    """An entry of a list; an object, such as a transform, takes as few lines as its members need."""
+    """Format an entry of a list; an object, such as a transform, takes as few lines as its members need."""
     text = _text(value, indent, indent)
     if not isinstance(value, dict) or "\n" not in text or text.count("\n") != len(value) + 1:
         return text  # one line already, or with members of several lines

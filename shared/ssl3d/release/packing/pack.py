@@ -52,9 +52,9 @@ def pack(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[Pat
     that its metadata names as ``recommended_backbone``. Packing twice gives the same bytes.
 
     Args:
-        bundles: folder of bundles.
-        output_dir: created; zip files of the same name are replaced.
-        names: of bundles; all when empty.
+        bundles: Folder of bundles.
+        output_dir: Created; zip files of the same name are replaced.
+        names: Of bundles; all when empty.
 
     Returns:
         The zip files.
@@ -139,7 +139,7 @@ def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:
 
 
 def content(bundle: Path) -> list[Path]:
-    """The files that belong to a bundle, relative to its folder, sorted."""
+    """List the files that belong to a bundle, relative to its folder, sorted."""
     files = {file.relative_to(bundle) for pattern in CONTENT for file in bundle.glob(pattern) if file.is_file()}
     return sorted(
         file
