@@ -38,9 +38,9 @@ class PreparedDataset(PersistentDataset):
     one is made again. Items hold plain tensors (no metadata), numbers and strings, whether from the cache or not.
 
     Args:
-        data: items; each string or path (also in lists) that names an existing file stands for the file's content.
-        transform: a transform, a list of them, or a ``Compose``, nested or not.
-        cache_dir: see ``ssl3d.data.cache_dir``.
+        data: Items; each string or path (also in lists) that names an existing file stands for the file's content.
+        transform: A transform, a list of them, or a ``Compose``, nested or not.
+        cache_dir: See ``ssl3d.data.cache_dir``.
 
     Raises:
         OSError: the cache folder cannot be used.
@@ -126,16 +126,16 @@ def _deterministic(transform: Compose) -> list[Transform]:
 
 
 def _saved(item: Any) -> memoryview:
-    """An item as the bytes of a file: to write them raises an OSError where a disk is full, unlike ``torch.save``."""
+    """Return an item as the bytes of a file. Writing bytes to a full disk raises OSError, ``torch.save`` does not."""
     buffer = io.BytesIO()
     torch.save(item, buffer)
     return buffer.getbuffer()
 
 
 def _load(file: Path) -> Mapping[Any, Any] | None:
-    """The item in a file of the cache; None where there is none, or the file is damaged in any way.
+    """Return the item in a cache file; None if the file is missing or damaged in any way.
 
-    What torch says of a damaged file is not passed on: it advises to load it without ``weights_only``.
+    Torch's own message on a damaged file is not shown, because it advises loading without ``weights_only``.
     """
     try:
         content = file.read_bytes()

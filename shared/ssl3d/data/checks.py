@@ -24,9 +24,9 @@ class Fault(NamedTuple):
     """One fault of one file.
 
     Attributes:
-        file: its path.
-        problem: what is wrong.
-        remedy: what to do.
+        file: Its path.
+        problem: What is wrong.
+        remedy: What to do.
         fatal: False for what is only worth a warning.
     """
 
@@ -54,16 +54,16 @@ def check_item(
         item: ``image``: a path, or a list with one path a channel, of NIfTI files or of folders of DICOM files, where
             ``series`` (optional) says which is meant; ``label`` (optional): a path, of a map whose axes may be
             stored in another order or direction than the image's, or a class number.
-        channels: what the image must have, as that many 3D files or as the last axis of one 4D file; None: any number.
-        label_ids: the values that a label may hold (the keys, where a mapping is given); None: any from 0 on.
-        require_label: an item without label is a fault.
-        cache_dir: where the files' SHA-256, known from this reading, are kept (see ``ssl3d.data.cache_dir``).
-        seen: called with the path and the volume of each file that can be read, before its values are checked.
+        channels: What the image must have, as that many 3D files or as the last axis of one 4D file; None: any number.
+        label_ids: The values that a label may hold (the keys, where a mapping is given); None: any from 0 on.
+        require_label: An item without label is a fault.
+        cache_dir: Where the files' SHA-256, known from this reading, are kept (see ``ssl3d.data.cache_dir``).
+        seen: Called with the path and the volume of each file that can be read, before its values are checked.
     """
     faults: list[Fault] = []
 
     def checked(path: str, check: Callable[[Volume], Any]) -> Any:
-        """What ``check`` returns for a file; None where it has a fault."""
+        """Return the result of ``check`` for a file; None if the file has a fault."""
         try:
             volume = _read(path, item.get("series"), cache_dir)
             if seen is not None:
@@ -114,7 +114,7 @@ def _label_doubts(ids: set[int], uneven: float | None) -> Iterator[tuple[str, st
 
 
 def missing_label(image: str) -> Fault:
-    """The fault of an image that should have a label."""
+    """Return the fault of an image that should have a label."""
     return Fault(image, "no label", "Add a label of the same name, or leave the image out")
 
 
@@ -143,7 +143,7 @@ def _read(path: str, series: str | None, cache_dir: str | Path | None) -> Volume
 
 
 def _check_image(volume: Volume, first: Part | None) -> Part:
-    """Raises BadFileError; ``first`` is the item's first file, with which MONAI stacks the others."""
+    """Check one image file against the item's ``first`` file, with which MONAI stacks it; raise BadFileError."""
     stored = np.array([volume.array.min(), volume.array.max()])  # they carry NaN and Inf without a copy of the volume
     if not np.isfinite(stored).all():
         raise BadFileError("NaN or Inf among the voxels", "Replace them, for instance by numpy.nan_to_num")
@@ -169,7 +169,7 @@ def _check_image(volume: Volume, first: Part | None) -> Part:
 
 
 def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None) -> tuple[set[int], float | None]:
-    """The ids of the label, and a value that is rounded to one, if any; raises BadFileError."""
+    """Return the label ids, and a value that gets rounded to an id, if any; raise BadFileError for a bad label."""
     if image is not None:
         label = volume.grid.turned(image.axes)  # programs store rows the other way round; the bundles turn both alike
         _check_shape(image, label, "image and label")

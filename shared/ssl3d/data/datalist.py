@@ -38,33 +38,33 @@ class Datalist(list):
     below ``cache_dir``, and that bears the case's name. An entry of the JSON file may say which is meant by ``series``.
 
     Args:
-        dataset_dir: folder with ``dataset.json``, NIfTI files or DICOM files (see ``read_source``); None: synthetic
+        dataset_dir: Folder with ``dataset.json``, NIfTI files or DICOM files (see ``read_source``); None: synthetic
             anatomy of the given ``kind``, made once below ``cache_dir``, unless ``datalist`` is given, whose folder is
             then taken.
         section: ``training``, ``validation`` or ``test``; ``all``: every case, as for inference.
         datalist: JSON file, absolute or relative to ``dataset_dir``.
-        kind: of the synthetic anatomy.
-        synthesis: further arguments of ``synthesize``, such as ``subjects``, ``size``, ``contrasts``.
+        kind: Of the synthetic anatomy.
+        synthesis: Further arguments of ``synthesize``, such as ``subjects``, ``size``, ``contrasts``.
         split: ``positional``, ``hippocampus``, ``pretraining``, ``none``, ``folds K/I``, ``fold I``, or a JSON file
             with the names of each section (see ``split_source``).
         labels: ``required`` (an item without label is a fault), ``optional``, or ``ignored`` (dropped, never read).
-        label_ids: the ids that a label may hold; of a mapping the keys, whose values name what an id is trained as;
+        label_ids: The ids that a label may hold; of a mapping the keys, whose values name what an id is trained as;
             None: any integer.
-        channels: of the image; None: any number.
-        series: of DICOM cases, where their entry has none: the SeriesInstanceUID or the description of the series that
+        channels: Of the image; None: any number.
+        series: Of DICOM cases, where their entry has none: the SeriesInstanceUID or the description of the series that
             is meant; in a description ``*`` stands for any text, and case does not matter.
-        num_labelled: k: only the first k training cases of a shuffle fixed by ``seed``; None, 0 or "all": all.
-        seed: of that shuffle.
-        skip_bad: leave bad cases out instead of raising.
-        cache_dir: see ``ssl3d.data.cache_dir``.
+        num_labelled: K: only the first k training cases of a shuffle fixed by ``seed``; None, 0 or "all": all.
+        seed: Of that shuffle.
+        skip_bad: Leave bad cases out instead of raising.
+        cache_dir: See ``ssl3d.data.cache_dir``.
 
     Attributes:
-        skipped: faults of the cases left out.
-        skip_bad, cache_dir: as given.
-        synthetic: whether the data are synthetic.
-        corpus: name, number of cases and licence, as a passport wants them.
-        sections: section -> names of its cases, before any are left out; empty for section ``all``.
-        how: what decided the sections, for a log line.
+        skipped: Faults of the cases left out.
+        skip_bad, cache_dir: As given.
+        synthetic: Whether the data are synthetic.
+        corpus: Name, number of cases and licence, as a passport wants them.
+        sections: Section -> names of its cases, before any are left out; empty for section ``all``.
+        how: What decided the sections, for a log line.
 
     Raises:
         FileNotFoundError: ``dataset_dir`` or ``datalist`` does not exist, or holds no images.

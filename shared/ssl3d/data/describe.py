@@ -16,7 +16,7 @@ RANDOM_STATES = (np.random.RandomState, np.random.Generator, torch.Generator)
 
 
 def describe(value: Any, _above: tuple[int, ...] = ()) -> Any:
-    """What ``value`` is and holds, as JSON: for an object its class and attributes, for a function its code.
+    """Describe ``value`` as JSON: an object by its class and attributes, a function by its code.
 
     Random states, addresses and the name under which our package was imported (``ssl3d`` or, in a packed bundle,
     ``scripts.ssl3d``) leave no trace. Arrays are given by type, shape and SHA-256. Global variables that a function

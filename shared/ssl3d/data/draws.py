@@ -18,7 +18,7 @@ from .cache import PreparedDataset, plain
 
 
 def draw_seed(seed: int, draw: int) -> int:
-    """The 32-bit seed of everything that is random in one draw."""
+    """Return the 32-bit seed of everything that is random in one draw."""
     return int(np.random.SeedSequence([seed, draw]).generate_state(1)[0])
 
 
@@ -29,10 +29,10 @@ class DrawSampler(DistributedSampler):
     resumed run goes on at the epoch it has reached.
 
     Args:
-        dataset: with at least one item.
-        batch_size: items of one batch of one process.
-        epoch_length: batches of one process in an epoch.
-        num_replicas, rank: processes and number of this one; None: from ``torch.distributed`` where it is initialised,
+        dataset: With at least one item.
+        batch_size: Items of one batch of one process.
+        epoch_length: Batches of one process in an epoch.
+        num_replicas, rank: Processes and number of this one; None: from ``torch.distributed`` where it is initialised,
             else 1 and 0.
 
     Raises:
@@ -87,8 +87,8 @@ class DrawDataset(PreparedDataset):
     ``len()`` is the number of items, and plain iteration covers the first pass.
 
     Args:
-        data, transform, cache_dir: see ``PreparedDataset``.
-        seed: of the run.
+        data, transform, cache_dir: See ``PreparedDataset``.
+        seed: Of the run.
 
     Raises:
         IndexError: on access, when the draw is negative.
@@ -105,7 +105,7 @@ class DrawDataset(PreparedDataset):
         self.seed = seed
 
     def index(self, draw: int) -> int:
-        """The number of the item that ``draw`` stands for."""
+        """Return the index of the item that belongs to ``draw``."""
         if draw < 0:
             raise IndexError(f"Draws count from 0, got {draw}.")
         number, position = divmod(draw, len(self))

@@ -39,13 +39,13 @@ def fit(
     Scans whose intensities do not suit the scaling are logged by name. Synthetic items are not checked.
 
     Args:
-        items: datalist items or pairs.
+        items: Datalist items or pairs.
         preprocessing: ``spacing`` (mm), ``orientation``, ``intensity`` and ``roi_size`` (voxels), each optional, as
             ``weights.facts.preprocessing`` reads them off the transforms; ``compares_units`` where loading warns of
             scans that are not in the unit of the weights.
-        training: whether the run trains. A small scan is mostly padding then, and is only warned of otherwise.
-        skip_bad: leave bad items out, logged one by one, instead of raising.
-        cache_dir: folder of what validation has kept (see ``ssl3d.data.cache_dir``).
+        training: Whether the run trains. A small scan is mostly padding then, and is only warned of otherwise.
+        skip_bad: Leave bad items out, logged one by one, instead of raising.
+        cache_dir: Folder of what validation has kept (see ``ssl3d.data.cache_dir``).
 
     Returns:
         The good items in their order, and the faults of the others.
@@ -100,7 +100,7 @@ def prepared_size(
 
 
 def size_fault(file: str, scan: ScanFacts, preprocessing: Mapping[str, Any], training: bool = True) -> Fault | None:
-    """The fault of a scan that is too large or too small at the spacing of a run; None where it is neither."""
+    """Return the fault of a scan that is too large or too small at the run's spacing; None if its size fits."""
     size, spacing = scan.turned(preprocessing.get("orientation"))
     pixdim = preprocessing.get("spacing") or spacing.tolist()
     roi_size = preprocessing.get("roi_size")
@@ -118,7 +118,7 @@ def size_fault(file: str, scan: ScanFacts, preprocessing: Mapping[str, Any], tra
 
 
 def fitting_pixdim(scan: ScanFacts, preprocessing: Mapping[str, Any]) -> list[float] | None:
-    """A spacing near the scan's own at which it is neither too large nor too small; None where there is none."""
+    """Return a spacing near the scan's own at which the prepared size fits; None if there is no such spacing."""
     size, spacing = scan.turned(preprocessing.get("orientation"))
     own = _size_problem(size, size, None)
     larger = 1.0 if own is None else 1.05 * (BYTES * float(np.prod(size, dtype=float)) / LARGE) ** (1 / 3)

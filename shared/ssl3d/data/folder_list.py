@@ -31,7 +31,7 @@ def list_folder(
     declared_channels: int | None = None,
     expected_channels: int | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Section -> entries of a folder's images.
+    """List the images of a folder by section: section -> entries.
 
     ``imagesTr`` or other folders ``images*`` are for training, ``imagesVa`` (``imagesVal``) for validation and
     ``imagesTs`` for test; labels of the same names lie in ``labels*``. A folder whose only images are those of one
@@ -40,7 +40,8 @@ def list_folder(
     Args:
         folder: Folder of the data set.
         cache_dir: See ``list_studies``.
-        declared_channels, expected_channels: See ``group_channels``.
+        declared_channels: Number of channels that the data set declares, see ``group_channels``.
+        expected_channels: Number of channels that the network takes, see ``group_channels``.
 
     Raises:
         ValueError, FileNotFoundError, ImportError: See ``nifti_files``, ``list_studies`` and ``list_nested``.

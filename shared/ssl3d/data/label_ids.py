@@ -19,7 +19,7 @@ def keep_ids(label: str, ids: Iterable[int], cache_dir: str | Path | None = None
 def absent_ids(
     items: Sequence[Mapping[str, Any]], expected: Iterable[int], cache_dir: str | Path | None = None
 ) -> list[int]:
-    """Expected ids, 0 apart, that no label of checked items holds; empty if the ids of a label are not known.
+    """Return the expected ids, except 0, that occur in no label; empty if the ids of any label are not known.
 
     Args:
         items: Items with ``label``: path of a label map, or a class number.

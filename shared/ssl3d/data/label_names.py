@@ -14,7 +14,7 @@ def as_names(value: Any) -> list[str]:
     """Read the names of classes 1, 2 and so on.
 
     Args:
-        value: text such as ``"head,body,tail"``, a list of names, or a mapping as in ``dataset.json`` (id -> name). A
+        value: Text such as ``"head,body,tail"``, a list of names, or a mapping as in ``dataset.json`` (id -> name). A
             name ``background`` in the first place is left out, since it is always there.
 
     Raises:
@@ -42,8 +42,8 @@ def data_set_names(dataset_dir: str | Path | None, datalist: str | Path | None =
     """Return the names of classes 1, 2 and so on in a data set's JSON file; empty where it names none.
 
     Args:
-        dataset_dir: folder of the data set; None: the folder of ``datalist``, or no data set.
-        datalist: another JSON file than ``dataset.json``, absolute or relative to the folder.
+        dataset_dir: Folder of the data set; None: the folder of ``datalist``, or no data set.
+        datalist: Another JSON file than ``dataset.json``, absolute or relative to the folder.
 
     Raises:
         FileNotFoundError: there is no such folder.

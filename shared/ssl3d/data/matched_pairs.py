@@ -24,7 +24,7 @@ class Match(NamedTuple):
 
     Attributes:
         first, second: (D, H, W) in voxels of the two prepared volumes.
-        score: how sure it is, at most 1.
+        score: How sure it is, at most 1.
     """
 
     first: tuple[float, float, float]
@@ -49,11 +49,11 @@ class MatchedPairDataset(PairDataset):
     ``score``, ``copy``, ``draw`` and ``synthetic``.
 
     Args:
-        data, transform, cache_dir, seed: see ``DrawDataset``.
-        matcher: finds the places, see ``ssl3d.methods``.
+        data, transform, cache_dir, seed: See ``DrawDataset``.
+        matcher: Finds the places, see ``ssl3d.methods``.
         roi_size: (D, H, W) of the crops in voxels.
-        threshold: lowest score of a pair, in [-1, 1].
-        tries: places to try, at least 1.
+        threshold: Lowest score of a pair, in [-1, 1].
+        tries: Places to try, at least 1.
 
     Raises:
         ValueError: a number out of range; on access, volumes of different numbers of channels.
@@ -141,7 +141,7 @@ class MatchedPairDataset(PairDataset):
 
 
 def foreground_point(volume: Mapping[str, Any], random: np.random.RandomState) -> tuple[float, float, float]:
-    """A random voxel that is real and brighter than 0, of 1000 that are tried, else one that is real, else any."""
+    """Return the first of 1000 random voxels that is real and above 0; failing that a real one, else any."""
     image, valid = volume["image"], volume["valid"]
     size = image.shape[1:]
     voxels = np.stack([random.randint(side, size=1000) for side in size], axis=1)
@@ -154,9 +154,9 @@ def foreground_point(volume: Mapping[str, Any], random: np.random.RandomState) -
 
 
 def crop(volume: Tensor, centre: Sequence[float], size: Sequence[int]) -> Tensor:
-    """The part of ``volume`` (C, D, H, W) of a size around a voxel, which comes to lie at ``size // 2``; zeros outside.
+    """Crop ``volume`` (C, D, H, W) to ``size`` so that voxel ``centre`` is at ``size // 2``; fill with zeros outside.
 
-    A centre outside of the volume is moved into it.
+    A centre outside the volume is moved to its nearest voxel.
     """
     padding: list[int] = []
     for axis, (place, side) in enumerate(zip(centre, size, strict=True), start=1):

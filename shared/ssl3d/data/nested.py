@@ -110,7 +110,7 @@ def _refuse_unclear(cases: dict[tuple[str, ...], list[Path]], folder: Path) -> N
 
 
 def endings_found(folder: Path) -> str:
-    """A sentence on files below ``folder`` that are images of other formats; empty if there are none."""
+    """Describe in a sentence the images of other formats below ``folder``; empty if there are none."""
     found = Counter(
         ending
         for files in walk_files(folder)

@@ -34,21 +34,21 @@ class PairList(list):
     are then drawn in proportion to the square root of their size, and no ordered pair comes twice.
 
     Args:
-        dataset_dir: folder of the data set, see ``Datalist``; entries of a JSON file are relative to it.
+        dataset_dir: Folder of the data set, see ``Datalist``; entries of a JSON file are relative to it.
         section: ``training``, ``validation``, ``test``, or ``all``.
-        fixed, moving: files, or folders of DICOM files, relative to the working directory.
-        fixed_label, moving_label: their label maps, if any.
-        datalist, kind, synthesis, split: see ``Datalist``.
-        series: of DICOM volumes, see ``Datalist``; ``fixed_series`` and ``moving_series`` of a pair in a JSON file come
+        fixed, moving: Files, or folders of DICOM files, relative to the working directory.
+        fixed_label, moving_label: Their label maps, if any.
+        datalist, kind, synthesis, split: See ``Datalist``.
+        series: Of DICOM volumes, see ``Datalist``; ``fixed_series`` and ``moving_series`` of a pair in a JSON file come
             first.
         labels: ``required`` (a volume without label map is a fault), ``optional``, or ``ignored`` (never read).
-        pairs: how many are drawn; all there are where these are fewer.
-        seed: of the draw.
-        skip_bad: leave pairs with bad files out instead of raising.
-        cache_dir: see ``ssl3d.data.cache_dir``.
+        pairs: How many are drawn; all there are where these are fewer.
+        seed: Of the draw.
+        skip_bad: Leave pairs with bad files out instead of raising.
+        cache_dir: See ``ssl3d.data.cache_dir``.
 
     Attributes:
-        skipped, skip_bad, cache_dir, synthetic, corpus: see ``Datalist``; the corpus counts volumes.
+        skipped, skip_bad, cache_dir, synthetic, corpus: See ``Datalist``; the corpus counts volumes.
 
     Raises:
         FileNotFoundError, DataError: see ``Datalist``. A volume must be 3D with one channel.
@@ -130,9 +130,9 @@ def draw_pairs(volumes: Sequence[Mapping[str, Any]], pairs: int, seed: int) -> l
     """Ordered pairs of two different volumes of one group, none twice; those of fewer pairs begin those of more.
 
     Args:
-        volumes: items with ``group``.
-        pairs: how many; all there are where these are fewer.
-        seed: of the draw.
+        volumes: Items with ``group``.
+        pairs: How many; all there are where these are fewer.
+        seed: Of the draw.
 
     Raises:
         ValueError: no group has two volumes.
@@ -156,7 +156,7 @@ def draw_pairs(volumes: Sequence[Mapping[str, Any]], pairs: int, seed: int) -> l
 
 
 def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> dict[str, Any] | None:
-    """The content of a JSON file that lists pairs, with its ``folder`` and ``file``; None: it is for ``Datalist``."""
+    """Read a JSON file of pairs and add its ``folder`` and ``file``; None if it lists cases, for ``Datalist``."""
     if dataset_dir is None and datalist is None:
         return None
     file = Path(dataset_dir or "").expanduser().absolute() / Path(datalist or "dataset.json").expanduser()
@@ -174,7 +174,7 @@ def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> d
 
 
 def _entries(content: dict[str, Any], section: str) -> list[dict[str, str]]:
-    """The pairs of a section, with absolute paths."""
+    """Return the pairs of a section, with absolute paths."""
     entries = []
     for part in SECTIONS if section == "all" else (section,):
         for number, entry in enumerate(content.get(part) or [], 1):
@@ -221,7 +221,7 @@ def _volumes(
 
 
 def _key(volume: Mapping[str, Any]) -> tuple[str | None, ...]:
-    """What tells one volume from another; it has ``series`` where it is not clear which is meant."""
+    """Return a key that identifies a volume; ``series`` is part of the key if the series is still undecided."""
     return volume["image"], volume.get("series"), volume.get("label")
 
 

@@ -26,7 +26,7 @@ class PairDataset(DrawDataset):
     the pair: ``fixed``, ``moving`` (C, D, H, W), ``fixed_valid``, ``moving_valid`` (1, D, H, W), one size for all.
 
     Args:
-        data, transform, cache_dir, seed: see ``DrawDataset``.
+        data, transform, cache_dir, seed: See ``DrawDataset``.
 
     Raises:
         ValueError: on access, when the two volumes have different numbers of channels.
@@ -66,7 +66,7 @@ class PairDataset(DrawDataset):
         return int(fixed), int(moving)
 
     def index(self, draw: int) -> int:
-        """The number of the fixed item."""
+        """Return the index of the fixed item."""
         return self.pair(draw)[0]
 
     def _transform(self, index: int) -> Any:
@@ -96,6 +96,6 @@ def by_group(items: Iterable[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def chances(groups: Sequence[Sized]) -> np.ndarray:
-    """(groups,) how probable it is to draw each: in proportion to the square root of its size."""
+    """Return the probability of each group (groups,), in proportion to the square root of its size."""
     weights = np.sqrt([len(members) for members in groups])
     return weights / weights.sum()

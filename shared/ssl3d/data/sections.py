@@ -279,7 +279,7 @@ def _warn_of_leaks(sections: Mapping[str, Entries], patients: Mapping[str, str],
 
 
 def describe_patients(split: Split, names: Collection[str]) -> str:
-    """A sentence on patients with several scans among ``names``; empty if there are none."""
+    """Describe in a sentence the patients with several scans among ``names``; empty if there are none."""
     keys = [split.patients[name] for name in names]
     if not split.grouped or len(set(keys)) == len(keys):
         return ""

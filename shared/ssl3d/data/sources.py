@@ -107,7 +107,7 @@ def read_source(
 
 
 def canonical_section(key: str) -> str | None:
-    """The section that a list of a JSON file is for; None if it is unknown."""
+    """Return the section that a key of a JSON file names; None if the key is unknown."""
     return next((section for section, names in LISTS.items() if str(key).lower() in names), None)
 
 
@@ -142,13 +142,13 @@ def _is_case(entry: Any) -> bool:
 
 
 def _declared_channels(content: Mapping[str, Any]) -> int | None:
-    """Number of ``channel_names`` (nnU-Net v2) or ``modality`` (v1) in ``dataset.json``; None without them."""
+    """Count ``channel_names`` (nnU-Net v2) or ``modality`` (v1) in ``dataset.json``; None without them."""
     names = content.get("channel_names") or content.get("modality")
     return len(names) if isinstance(names, dict) and names else None
 
 
 def name_of(content: Mapping[str, Any], folder: Path) -> str:
-    """The name of a data set, as its JSON file says; that of its folder where it does not."""
+    """Return the name of a data set from its JSON file, else the name of its folder."""
     return printable(str(content.get("name") or "").strip() or folder.name)
 
 
@@ -158,13 +158,13 @@ def published_name_of(content: Mapping[str, Any]) -> str:
 
 
 def licence_of(content: Mapping[str, Any]) -> str:
-    """The licence of a data set, as its JSON file says; ``unknown`` where it does not."""
+    """Return the licence of a data set from its JSON file, else ``unknown``."""
     found = (str(content.get(key) or "").strip() for key in ("licence", "license"))
     return printable(next(filter(None, found), "unknown"))
 
 
 def read_labels(file: Path) -> dict[int, str]:
-    """Return id -> name of each structure, as a data set's JSON file says; empty where it does not or is not there.
+    """Return id -> name of each structure from a data set's JSON file; empty if the file or its labels are missing.
 
     Raises:
         ValueError: the file is not valid JSON; the message names it.

@@ -31,7 +31,7 @@ def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:
     Three names give one to each section, which is logged.
 
     Args:
-        names: names or paths; they are compared by their file name without extension.
+        names: Names or paths; they are compared by their file name without extension.
 
     Returns:
         ``training``, ``validation`` and ``test``, each sorted and in the form in which the names were given.

@@ -29,7 +29,7 @@ class DataError(ValueError):
     """Files that cannot be used.
 
     Attributes:
-        faults: all of them; the message shows the first 20.
+        faults: All of them; the message shows the first 20.
     """
 
     def __init__(self, faults: Sequence[Fault], total: int) -> None:
@@ -59,9 +59,12 @@ def validate(
     are logged as warnings.
 
     Args:
-        items, channels, label_ids, require_label: see ``check_item``.
-        skip_bad: leave bad items out, logged one by one, instead of raising.
-        cache_dir: where results are kept (see ``ssl3d.data.cache_dir``).
+        items: Datalist items.
+        channels: See ``check_item``.
+        label_ids: See ``check_item``.
+        require_label: See ``check_item``.
+        skip_bad: Log bad items and leave them out instead of raising.
+        cache_dir: Folder for the results (see ``ssl3d.data.cache_dir``).
 
     Returns:
         The good items in their order, and the faults of the others.
@@ -116,7 +119,7 @@ def _restored(kept: Any) -> list[Fault]:
 
 
 def _memo_key(item: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """A text that changes when a file of the item or a setting does; empty while a file is missing."""
+    """Return a key that changes whenever a file of the item or a setting changes; empty while a file is missing."""
     label = item.get("label")
     paths = [item["image"]] if isinstance(item["image"], (str, Path)) else list(item["image"])
     try:

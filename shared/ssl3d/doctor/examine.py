@@ -37,10 +37,10 @@ def examine(
     """Read all files of a data set once and describe it; four volumes at most are held at a time.
 
     Args:
-        folder: of the data set; see ``read_source`` for its layouts.
+        folder: Of the data set; see ``read_source`` for its layouts.
         datalist: JSON file, absolute or relative to ``folder``.
-        against: another folder or JSON file, with which no image may be shared.
-        write: new JSON file, absolute or relative to ``folder``, for the good cases in the form of the Decathlon, which
+        against: Another folder or JSON file, with which no image may be shared.
+        write: New JSON file, absolute or relative to ``folder``, for the good cases in the form of the Decathlon, which
             ``Datalist`` reads. It is not written when no training case is good.
 
     Returns:
@@ -192,7 +192,7 @@ def _item(case: Case) -> dict[str, Any]:
 
 
 def _listed(case: Case, place: Path | None) -> dict[str, Any]:
-    """The case as an entry of a JSON file in the folder ``place``."""
+    """Return the case as an entry of a JSON file that lies in the folder ``place``."""
 
     def shorter(value: Any) -> Any:
         if isinstance(value, list):

@@ -19,16 +19,16 @@ class ImageFacts(NamedTuple):
     """One image file.
 
     Attributes:
-        file: its path.
-        sha256: of its bytes.
+        file: Its path.
+        sha256: Of its bytes.
         voxels: SHA-256 of its values in RAS order: equal for equal images, however they are stored.
-        channels: of the fourth axis; 1 where there is none.
-        kind: data type, such as ``"int16"``.
-        axes: where the stored axes point, such as ``"LPS"``.
-        size, spacing: voxels and mm, from left to right, back to front, feet to head.
-        percentiles: those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
-        extremes: lowest and highest value.
-        like_labels: how many values it has, where these look like the ids of a label map; else 0.
+        channels: Of the fourth axis; 1 where there is none.
+        kind: Data type, such as ``"int16"``.
+        axes: Where the stored axes point, such as ``"LPS"``.
+        size, spacing: Voxels and mm, from left to right, back to front, feet to head.
+        percentiles: Those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
+        extremes: Lowest and highest value.
+        like_labels: How many values it has, where these look like the ids of a label map; else 0.
     """
 
     file: str
@@ -63,12 +63,12 @@ class Case:
     """One case of a data set.
 
     Attributes:
-        name, section: as the data set lists it.
-        entry: its files and whatever else the data set says of it.
-        images: facts of the image files that are whole.
-        label: facts of its label map; None where there is none.
-        foreground: percentiles 0.5 and 99.5 of the first image where its label is not 0; None where that is nowhere.
-        faults: of its files.
+        name, section: As the data set lists it.
+        entry: Its files and whatever else the data set says of it.
+        images: Facts of the image files that are whole.
+        label: Facts of its label map; None where there is none.
+        foreground: Percentiles 0.5 and 99.5 of the first image where its label is not 0; None where that is nowhere.
+        faults: Of its files.
     """
 
     name: str
@@ -143,7 +143,7 @@ def _image_facts(file: str, volume: Volume, values: np.ndarray) -> ImageFacts:
 
 
 def _like_labels(volume: Volume, values: np.ndarray) -> int:
-    """Number of values where these are few, whole, small and equal in most neighbours; else 0."""
+    """Return the number of distinct values if they look like label ids: few, whole, small, smooth; else 0."""
     found = np.unique(values)
     if not 1 < len(found) <= FEW_IDS or (found != np.rint(found)).any() or found[0] < 0 or found[-1] > LARGEST_ID:
         return 0

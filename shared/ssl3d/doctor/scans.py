@@ -33,7 +33,7 @@ def find_misfits(cases: Sequence[Case], images: Mapping[str, Any]) -> bool:
     settings, not the file.
 
     Args:
-        cases: all cases of a data set.
+        cases: All cases of a data set.
         images: ``images`` of its summary; empty where nothing can be read.
 
     Returns:

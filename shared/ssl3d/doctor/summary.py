@@ -67,7 +67,7 @@ def suggested_bundle(found: Mapping[str, Any]) -> str:
 
 
 def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Overrides of a bundle's ``train.json`` for a data set: key -> value.
+    """Return the overrides of a bundle's ``train.json`` that suit a data set: key -> value.
 
     ``pixdim`` is the median spacing, ``roi_size`` the median volume at that spacing, rounded down to the network's
     stride and cut at 96 voxels.

@@ -17,8 +17,8 @@ def show(document: Mapping[str, Any], console: Any = None) -> None:
     """Print ``examine``'s document.
 
     Args:
-        document: what ``examine`` returned.
-        console: a ``rich.console.Console``; None: standard output.
+        document: What ``examine`` returned.
+        console: A ``rich.console.Console``; None: standard output.
     """
     from rich.console import Console
 

@@ -67,11 +67,12 @@ def announce_cases(parser: ConfigParser) -> None:
 
 
 def describe_cases(training: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Names of the cases of each section, as ``--split`` reads them back.
+    """Return the names of the cases of each section, in the form that ``--split`` reads.
 
     Args:
-        training, validation: Items of the run, with ``name`` or ``image``; of a ``Datalist`` its ``sections`` name the
-            test cases too.
+        training: Training items of the run, with ``name`` or ``image``. The ``sections`` of a ``Datalist`` also name
+            the test cases.
+        validation: Validation items of the run, with ``name`` or ``image``.
     """
     sections = getattr(training, "sections", {})
     document: dict[str, Any] = {"split": getattr(training, "how", "")}

@@ -12,8 +12,8 @@ def describe_classes(metadata: dict[str, Any], label_names: Sequence[str]) -> No
     """Make the content of ``metadata.json`` tell of other classes, where weights of other classes are published.
 
     Args:
-        metadata: changed in place: channels of ``pred``, ``label_classes`` and ``pred_classes``.
-        label_names: names of the classes 1, 2 and so on; none, or the ones that are there, change nothing.
+        metadata: Changed in place: channels of ``pred``, ``label_classes`` and ``pred_classes``.
+        label_names: Names of the classes 1, 2 and so on; none, or the ones that are there, change nothing.
     """
     output = metadata.get("network_data_format", {}).get("outputs", {}).get("pred", {})
     names = ["background", *label_names]

@@ -30,8 +30,8 @@ def check_data(parser: ConfigParser, engine: str) -> None:
     by name.
 
     Args:
-        parser: config of the running workflow.
-        engine: id of the engine, such as ``train#trainer``.
+        parser: Config of the running workflow.
+        engine: Id of the engine, such as ``train#trainer``.
 
     Raises:
         DataError: scans that the run cannot use.

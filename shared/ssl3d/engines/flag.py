@@ -5,7 +5,7 @@ def flag(value: object) -> bool:
     """Read a switch: the command line gives ``--amp false`` as the string ``"false"``, which is true to Python.
 
     Args:
-        value: a bool, or one of the words true, false, yes, no, on, off, 1, 0 in any case.
+        value: A bool, or one of the words true, false, yes, no, on, off, 1, 0 in any case.
 
     Raises:
         ValueError: for anything else, naming it.

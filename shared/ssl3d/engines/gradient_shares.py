@@ -20,8 +20,8 @@ class GradientShares:
     each measures its own batch, and the first one's is shown. List it before ``Progress``.
 
     Args:
-        network: the method, in its distributed wrapper or not.
-        loss_function: the loss of the trainer.
+        network: The method, in its distributed wrapper or not.
+        loss_function: The loss of the trainer.
 
     Example:
         >>> GradientShares(network, WeightedSum({"matching": 1, "contrast": 1})).attach(trainer)  # doctest: +SKIP

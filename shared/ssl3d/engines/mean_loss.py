@@ -10,7 +10,7 @@ class MeanLoss(Average):
     """Mean over the batches of a validation of the loss, from the parts that a method gives.
 
     Args:
-        loss_function: of the parts, such as ``WeightedSum``.
+        loss_function: Of the parts, such as ``WeightedSum``.
     """
 
     def __init__(self, loss_function: Callable[[dict[str, Tensor]], Tensor]) -> None:
@@ -21,7 +21,7 @@ class MeanPart(Average):
     """Mean over the batches of a validation of one of the scalars that a method gives.
 
     Args:
-        part: its name, such as ``accuracy``.
+        part: Its name, such as ``accuracy``.
     """
 
     def __init__(self, part: str) -> None:

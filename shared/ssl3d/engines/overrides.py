@@ -35,8 +35,8 @@ def unknown_keys(config: dict[str, Any], known: dict[str, Any]) -> list[tuple[st
     ``_target_`` the arguments of its signature.
 
     Args:
-        config: the merged config, overrides included.
-        known: what the bundle's own files have, see ``known_config``.
+        config: The merged config, overrides included.
+        known: What the bundle's own files have, see ``known_config``.
 
     Returns:
         pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions; where nothing is similar,

@@ -29,8 +29,8 @@ class Progress:
     epochs that were validated. List it after the handlers that measure and before the one that steps the schedule.
 
     Args:
-        directory: folder of ``history.csv`` and TensorBoard's file; made when needed.
-        evaluator: the evaluator whose metrics are shown, if any.
+        directory: Folder of ``history.csv`` and TensorBoard's file; made when needed.
+        evaluator: The evaluator whose metrics are shown, if any.
     """
 
     def __init__(self, directory: str | Path, evaluator: Evaluator | None = None) -> None:
@@ -103,14 +103,14 @@ class Progress:
 
 
 def _losses(output: dict | list[dict]) -> dict[str, float]:
-    """The loss of an iteration and its parts; decollated outputs are one dictionary a case, each with the same loss."""
+    """Return the loss of an iteration and its parts. Decollated outputs (one dict per case) all hold the same loss."""
     first = output[0] if isinstance(output, list) else output
     parts = first["pred"] if isinstance(first["pred"], dict) else {}
     return {name: torch.as_tensor(value).item() for name, value in {"loss": first["loss"], **parts}.items()}
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people, such as ``45 s``, ``12 min`` or ``3 h 20 min``."""
+    """Format a length of time, such as ``45 s``, ``12 min`` or ``3 h 20 min``."""
     minutes = round(seconds / 60)
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -53,7 +53,7 @@ class Publish:
         branch: Network of a method that becomes ``model.pt``: ``student`` or ``teacher``; None: the method's choice.
         roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
         publish: Whether to replace the bundle's weights; the words of the command line will do.
-        label_names: names of the classes 1, 2 and so on of a segmentation, for the passport.
+        label_names: Names of the classes 1, 2 and so on of a segmentation, for the passport.
 
     Raises:
         ValueError: On construction: a method without that branch; a preprocessing that does not define what the

@@ -32,12 +32,12 @@ def start_network(
     was trained, as their passport tells, they fill the encoder.
 
     Args:
-        network: a task network with children ``backbone`` and ``head``, or a method with a child ``student`` that is
+        network: A task network with children ``backbone`` and ``head``, or a method with a child ``student`` that is
             one.
-        device: where it goes.
+        device: Where it goes.
         pretrained: ``none``, a bundle's name or a path; see ``ssl3d.weights.resolve``.
-        bundle_root: folder of the bundle that trains.
-        transform: the run's preprocessing; where orientation, spacing or intensity differ from those of the weights,
+        bundle_root: Folder of the bundle that trains.
+        transform: The run's preprocessing; where orientation, spacing or intensity differ from those of the weights,
             a warning says so.
         part: ``backbone``, so that whatever the weights were trained for leaves the head as it is; or ``network``, so
             that training goes on where these weights are: the head is filled too where its shape fits.
@@ -80,10 +80,10 @@ def trained_network(
     that they were trained with.
 
     Args:
-        network: the network of the file.
-        device: where it goes.
-        path: such as ``models/model.pt``; None where a bundle ships no weights for its settings.
-        transform: the run's preprocessing.
+        network: The network of the file.
+        device: Where it goes.
+        path: Such as ``models/model.pt``; None where a bundle ships no weights for its settings.
+        transform: The run's preprocessing.
 
     Raises:
         FileNotFoundError: no such file.

@@ -20,8 +20,8 @@ class TeacherUpdate:
 
     Args:
         network: A method with a teacher, in its distributed wrapper or not.
-        start, end: momentum at the first and at the last iteration, in [0, 1].
-        iterations: of the whole training, over all epochs.
+        start, end: Momentum at the first and at the last iteration, in [0, 1].
+        iterations: Of the whole training, over all epochs.
 
     Raises:
         ValueError: a momentum outside [0, 1], iterations below 1, a network without a teacher.

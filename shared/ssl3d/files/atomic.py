@@ -10,7 +10,7 @@ from typing import Any
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A temporary file in the folder of ``file`` that takes its place, atomically, when the block ends well."""
+    """Yield a temporary file that replaces ``file`` atomically if the block ends without an error."""
     temporary = file.with_name(f".{uuid.uuid4().hex}.part")  # by the user's umask, unlike tempfile: caches are shared
     try:
         yield temporary

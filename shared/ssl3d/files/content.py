@@ -24,7 +24,7 @@ class Memo:
     are as good as an empty cache.
 
     Args:
-        folder: cache folder, created on the first use.
+        folder: Cache folder, created on the first use.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,8 +40,8 @@ class Memo:
         """Return the value kept for ``key``; None where there is none or it cannot be read.
 
         Args:
-            key: text that the value was kept under.
-            restore: function of the JSON value; whatever error it raises, the value counts as damaged.
+            key: Text that the value was kept under.
+            restore: Function of the JSON value; whatever error it raises, the value counts as damaged.
         """
         try:
             return restore(json.loads(self._file(key).read_text()))
@@ -55,7 +55,7 @@ class Memo:
 
 
 def identity(path: str | Path) -> str:
-    """What tells one version of a file from another without reading it: absolute path, size, time of change.
+    """Identify a version of a file without reading it, by absolute path, size and time of change.
 
     Of a folder, such as that of a DICOM series, the same of all files below it.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def data_folder(path: str | Path) -> Path:
-    """The absolute path of a folder that a user named.
+    """Return the absolute path of a folder that a user named.
 
     Raises:
         FileNotFoundError: there is none; with what to give.
@@ -21,7 +21,7 @@ def data_folder(path: str | Path) -> Path:
 
 
 def cache_dir(path: str | Path | None = None) -> Path:
-    """The cache folder, created if need be: ``path``, else ``$SSL3D_CACHE``, else ``~/.cache/ssl3d``.
+    """Return the cache folder, created if need be: ``path``, else ``$SSL3D_CACHE``, else ``~/.cache/ssl3d``.
 
     Raises:
         OSError: the folder cannot be created or written to; the message says what to set.

@@ -28,18 +28,18 @@ def _text(value: Any, indent: int, used: int) -> str:
 
 
 def _member(value: Any, indent: int, used: int) -> str:
-    """A member of an object; a component takes as few lines as its members need."""
+    """Format a member of an object; a component takes as few lines as its members need."""
     text = _text(value, indent, used)
     return _packed(value, text, indent) if isinstance(value, dict) and "_target_" in value else text
 
 
 def _entry(value: Any, indent: int) -> str:
-    """An entry of a list; an object, such as a transform, takes as few lines as its members need."""
+    """Format an entry of a list; an object, such as a transform, takes as few lines as its members need."""
     return _packed(value, _text(value, indent, indent), indent)
 
 
 def _packed(value: Any, text: str, indent: int) -> str:
-    """An object that ``text`` gives one line for each member, with as many members a line as fit."""
+    """Put as many members into a line as fit, of an object of which ``text`` has one line for each member."""
     if not isinstance(value, dict) or "\n" not in text or text.count("\n") != len(value) + 1:
         return text  # one line already, or with members of several lines
     lines: list[str] = []

@@ -26,6 +26,6 @@ PATTERNS = (
 
 
 def stand_in(start: bytes) -> StandIn | None:
-    """What the first bytes of a file say it is instead of data; None where they do not."""
+    """Recognise from its first bytes a file that stands in for the data; None for any other file."""
     text = start[:LENGTH].removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((kind for pattern, kind in PATTERNS if pattern.match(text)), None)

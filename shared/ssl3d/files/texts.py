@@ -13,12 +13,12 @@ KINDS: dict[type, str] = {dict: "an object", list: "a list"}
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: ``1 case``, ``3 cases``."""
+    """Return a number with its noun: ``1 case``, ``3 cases``."""
     return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def printable(text: str | Path) -> str:
-    """A path or name as text that can be printed and written: bytes that are not UTF-8 as ``\\udc..`` escapes."""
+    """Return a path or name as text that can be printed and written; bytes that are not UTF-8 become ``\\udc..``."""
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -56,8 +56,8 @@ def read_json(
 
     Args:
         path: JSON file.
-        kind: expected type of the content, ``dict`` or ``list``; None: any.
-        object_pairs_hook: see ``json.loads``.
+        kind: Expected type of the content, ``dict`` or ``list``; None: any.
+        object_pairs_hook: See ``json.loads``.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -9,7 +9,7 @@ KERNEL = ("/proc", "/sys", "/dev")  # their files have no end or block
 
 
 def walk_files(folder: str | Path) -> Iterator[list[Path]]:
-    """The files of each folder below ``folder`` that has any, sorted; links are followed, hidden files left alone.
+    """Yield the sorted files of each non-empty folder below ``folder``. Follow links and ignore hidden files.
 
     Pipes, sockets and devices are left out, since reading them may never end, and so are the kernel's own folders and
     links to folders above. Links to nowhere are listed. The root of the file system is no folder of data: it has none.

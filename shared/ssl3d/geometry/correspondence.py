@@ -18,10 +18,10 @@ def correspondence(matrix: Tensor, grid: Sequence[int], cell: Sequence[int]) -> 
     on the border between two cells, to the rounding of float64, may the two differ.
 
     Args:
-        matrix: shape ``(3, 4)`` or ``(B, 3, 4)``, the one that warps the volume, output to input coordinates in voxels
+        matrix: Shape ``(3, 4)`` or ``(B, 3, 4)``, the one that warps the volume, output to input coordinates in voxels
             about the centre, see :func:`~ssl3d.geometry.warp_affine`.
-        grid: cells along D, H, W.
-        cell: voxels of a cell along D, H, W.
+        grid: Cells along D, H, W.
+        cell: Voxels of a cell along D, H, W.
 
     Returns:
         Bool, shape ``(N, N)`` or ``(B, N, N)`` with ``N = prod(grid)``; rows are cells of the volume, columns cells of
@@ -70,11 +70,11 @@ def patch_correspondence(
 
     Args:
         angle_deg: degrees.
-        scale: factor, not 0.
-        translation: two numbers, voxels along the first and second axis.
-        grid: cells along each axis.
-        cell: voxels of a cell along each axis.
-        exact: otherwise the translation is neither turned nor scaled on its way back, as in the released code: a fifth
+        scale: Factor, not 0.
+        translation: Two numbers, voxels along the first and second axis.
+        grid: Cells along each axis.
+        cell: Voxels of a cell along each axis.
+        exact: Otherwise the translation is neither turned nor scaled on its way back, as in the released code: a fifth
             of the pairs of its training distribution are then wrong.
 
     Returns:
@@ -111,7 +111,7 @@ def _centres(grid: Sequence[int], cell: Sequence[int], like: Tensor) -> Tensor:
 
 
 def _cell_numbers(points: Tensor, grid: Sequence[int], cell: Sequence[int]) -> Tensor:
-    """Number (B, N) of the cell in which each point (B, 3, N) lies, in voxels about the centre; -1 outside of all."""
+    """Return the index (B, N) of the cell that holds each point (B, 3, N; voxels about the centre); -1 outside."""
     counts = torch.tensor(grid, device=points.device).view(3, 1)
     sides = torch.tensor(cell, device=points.device).view(3, 1)
     index = (points / sides + counts / 2).floor()  # (B, 3, N)

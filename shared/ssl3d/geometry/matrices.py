@@ -13,10 +13,10 @@ def affine_matrix(rotation: Tensor, scale: Tensor, translation: Tensor, shear: T
     :func:`~ssl3d.geometry.warp_affine`, a matrix maps output to input coordinates about the centre of the volume.
 
     Args:
-        rotation: shape ``(B, 3)``, angles about x, y, z in radians.
-        scale: shape ``(B, 3)``, factors along x, y, z.
-        translation: shape ``(B, 3)``, in voxels; neither scaled nor rotated.
-        shear: shape ``(B, 6)``, angles xy, xz, yx, yz, zx, zy in radians, of which the tangent is taken.
+        rotation: Shape ``(B, 3)``, angles about x, y, z in radians.
+        scale: Shape ``(B, 3)``, factors along x, y, z.
+        translation: Shape ``(B, 3)``, in voxels; neither scaled nor rotated.
+        shear: Shape ``(B, 6)``, angles xy, xz, yx, yz, zx, zy in radians, of which the tangent is taken.
 
     Returns:
         Shape ``(B, 3, 4)``, in the dtype of ``rotation``.
@@ -48,14 +48,14 @@ def affine_matrix(rotation: Tensor, scale: Tensor, translation: Tensor, shear: T
 
 
 def voxel_matrix(matrix: Tensor, spacing: Tensor) -> Tensor:
-    """A matrix about the centre of a volume, given in mm, in voxels; so anisotropic spacing is dealt with once.
+    """Convert a matrix about the centre of a volume from mm to voxels.
 
-    A rotation stays one in the patient, whatever the spacing; in voxels it is then no pure rotation.
+    A rotation in mm stays a rotation of the patient at any spacing. In voxels of unequal sides it is no pure rotation.
 
     Args:
-        matrix: shape ``(B, 3, 4)``, output to input coordinates in mm along D, H, W, such as :func:`affine_matrix`
+        matrix: Shape ``(B, 3, 4)``, output to input coordinates in mm along D, H, W, such as :func:`affine_matrix`
             gives for a translation in mm.
-        spacing: shape ``(3,)`` or ``(B, 3)``, mm a voxel along D, H, W.
+        spacing: Shape ``(3,)`` or ``(B, 3)``, mm per voxel along D, H, W.
 
     Returns:
         Shape ``(B, 3, 4)``, what :func:`~ssl3d.geometry.warp_affine` and :func:`~ssl3d.geometry.correspondence` read.

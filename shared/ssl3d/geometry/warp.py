@@ -17,10 +17,10 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear", exact: bo
     Differentiable in both arguments; the identity returns ``image`` to 1e-6.
 
     Args:
-        image: shape ``(B, C, D, H, W)``; integers (label maps) are allowed with ``mode="nearest"``.
-        matrix: shape ``(B, 3, 4)``; ``t`` in voxels. See :func:`~ssl3d.geometry.affine_matrix`.
+        image: Shape ``(B, C, D, H, W)``; integers (label maps) are allowed with ``mode="nearest"``.
+        matrix: Shape ``(B, 3, 4)``; ``t`` in voxels. See :func:`~ssl3d.geometry.affine_matrix`.
         mode: ``"bilinear"`` (trilinear) or ``"nearest"``. Outside of ``image`` lie zeros.
-        exact: read in float64; otherwise in float32, up to 1e-5 voxels beside the position, with half of the memory,
+        exact: Read in float64; otherwise in float32, up to 1e-5 voxels beside the position, with half of the memory,
             which is enough for feature maps.
 
     Returns:
@@ -50,16 +50,16 @@ def warp_affine(image: Tensor, matrix: Tensor, mode: str = "bilinear", exact: bo
 
 
 def affine_flow(matrix: Tensor, size: Tuple[int, int, int], flow: Tensor | None = None) -> Tensor:
-    """The displacement field of an affine map, or of an affine warp followed by the warp of a field.
+    """Return the displacement field of an affine map, or of an affine warp followed by the warp of a field.
 
     ``warp_flow(image, affine_flow(matrix, size))`` equals ``warp_affine(image, matrix)``. With a field it is
     ``A (p + flow(p) - c) + c + t - p``, so that ``warp_flow(warp_affine(image, matrix), flow)`` is had with one
     resampling instead of two.
 
     Args:
-        matrix: shape ``(B, 3, 4)``, ``[A | t]``, see :func:`warp_affine`.
+        matrix: Shape ``(B, 3, 4)``, ``[A | t]``, see :func:`warp_affine`.
         size: (D, H, W) in voxels.
-        flow: shape ``(B, 3, D, H, W)``, displacement in voxels; None: zero.
+        flow: Shape ``(B, 3, D, H, W)``, displacement in voxels; None: zero.
 
     Returns:
         Shape ``(B, 3, D, H, W)``, in the dtype and on the device of ``matrix``.
@@ -85,9 +85,9 @@ def warp_flow(image: Tensor, flow: Tensor, released: bool = False, *, mode: str 
     Zero flow returns ``image`` to 1e-6.
 
     Args:
-        image: shape ``(B, C, D, H, W)``; integers (label maps) are allowed with ``mode="nearest"``.
-        flow: shape ``(B, 3, D, H, W)``, displacement in voxels along D, H, W.
-        released: sample as GVSL's released code does, which its public weights were trained with: at
+        image: Shape ``(B, C, D, H, W)``; integers (label maps) are allowed with ``mode="nearest"``.
+        flow: Shape ``(B, 3, D, H, W)``, displacement in voxels along D, H, W.
+        released: Sample as GVSL's released code does, which its public weights were trained with: at
             ``(p + flow(p)) · size / (size - 1) - 1/2``. Zero flow is no identity then.
         mode: ``"bilinear"`` (trilinear) or ``"nearest"``. Outside of ``image`` lie zeros.
 
@@ -110,13 +110,14 @@ def warp_flow(image: Tensor, flow: Tensor, released: bool = False, *, mode: str 
 
 
 def compose_flow(first: Tensor, second: Tensor) -> Tensor:
-    """Return the one field that warps as ``first`` and then ``second`` do: ``second(p) + first(p + second(p))``.
+    """Return the field that equals a warp by ``first`` and then by ``second``: ``second(p) + first(p + second(p))``.
 
     ``warp_flow(warp_flow(image, first), second)`` equals ``warp_flow(image, compose_flow(first, second))`` up to
     interpolation.
 
     Args:
-        first, second: shape ``(B, 3, D, H, W)``, displacements in voxels; beyond the volume ``first`` is zero.
+        first: Shape ``(B, 3, D, H, W)``, displacement in voxels; beyond the volume it is zero.
+        second: Shape ``(B, 3, D, H, W)``, displacement in voxels.
 
     Returns:
         Shape ``(B, 3, D, H, W)``, in the dtype of ``first``.
@@ -134,7 +135,7 @@ def jacobian_determinant(flow: Tensor) -> Tensor:
     Central differences inside, one-sided ones at the border.
 
     Args:
-        flow: shape ``(B, 3, D, H, W)``, displacement in voxels, at least two voxels along each axis.
+        flow: Shape ``(B, 3, D, H, W)``, displacement in voxels, at least two voxels along each axis.
 
     Returns:
         Shape ``(B, 1, D, H, W)``.
@@ -175,7 +176,7 @@ def _faster_by_index(image: Tensor, matrix: Tensor, mode: str) -> bool:
 
 
 def _sample_by_index(image: Tensor, matrix: Tensor) -> Tensor:
-    """What torch's sampler gives for the points of ``matrix (B, 3, 4)``, in half of its time; without gradient."""
+    """Sample ``image`` at the points of ``matrix (B, 3, 4)`` as torch does, in half of the time, without gradient."""
     size = image.shape[2:]
     padded = F.pad(image, [1, 2, 1, 2, 1, 2])  # zeros where a point and its next voxel may lie outside
     corner = (torch.tensor(size) + 1) / 2  # from the centre to voxel 0 of the padded volume
@@ -215,7 +216,7 @@ def _affine_points(matrix: Tensor, size: List[int]) -> List[Tensor]:
 
 
 def _transform(matrix: Tensor, points: Tensor) -> Tensor:
-    """``A (x - c) + c + t`` of ``points (B, 3, D, H, W)``, voxels, about the centre of their own grid."""
+    """Return ``A (x - c) + c + t`` for ``points (B, 3, D, H, W)`` in voxels; c is the centre of their grid."""
     linear, translation = matrix[:, :, :3], matrix[:, :, 3]
     centre = torch.tensor([(side - 1) / 2 for side in points.shape[2:]], dtype=matrix.dtype, device=matrix.device)
     shift = centre + translation - linear @ centre  # (B, 3, 3) @ (3,) -> (B, 3)

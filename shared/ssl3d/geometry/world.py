@@ -34,7 +34,7 @@ def world_slabs(size: Sequence[int], affine: Tensor, planes: int = 16) -> Iterat
     Args:
         size: (D, H, W) in voxels.
         affine: (4, 4) of the grid.
-        planes: of D in one slab.
+        planes: Of D in one slab.
 
     Yields:
         which planes, and their points (3, planes, H, W) in mm.
@@ -53,7 +53,7 @@ def sample_at(volume: Tensor, positions: Tensor, mode: str = "bilinear", exact: 
         positions: (3, ...), voxels of ``volume``.
         mode: ``bilinear`` (trilinear), or ``nearest``, where halves go up along every axis. (Torch rounds halves to
             even numbers, which doubles every other voxel where two grids are half a voxel apart.)
-        exact: sample in float64. Without it a float32 volume is read up to 1e-5 voxels off, and is not converted as a
+        exact: Sample in float64. Without it a float32 volume is read up to 1e-5 voxels off, and is not converted as a
             whole, which for few positions costs far more than reading them.
 
     Returns:
@@ -93,12 +93,13 @@ def moving_points(points: Tensor, flow: Tensor, grid: Tensor, shift: Tensor) -> 
 
 
 def world_affine(matrix: Tensor, size: Sequence[int], grid: Tensor, shift: Tensor) -> Tensor:
-    """The affine part of a registration as one matrix from fixed to moving world coordinates, in mm.
+    """Return the affine part of a registration as one matrix from fixed to moving world coordinates, in mm.
 
     Args:
         matrix: (3, 4), in voxels about the centre of the network's grid, see ``warp_affine``.
         size: (D, H, W) of that grid.
-        grid, shift: see ``moving_points``.
+        grid: See ``moving_points``.
+        shift: See ``moving_points``.
 
     Returns:
         (4, 4), float64.

@@ -23,7 +23,7 @@ class Grid(NamedTuple):
         return "".join(letter or "?" for letter in nib.aff2axcodes(self.affine))
 
     def turned(self, axes: str) -> "Grid":
-        """The same voxel centres with axes that point as ``axes`` says, as MONAI's ``Orientation`` turns them."""
+        """Return the grid of the same voxel centres with axes turned to ``axes``, like MONAI's ``Orientation``."""
         turn = nib.orientations.ornt_transform(nib.io_orientation(self.affine), nib.orientations.axcodes2ornt(axes))
         shape = tuple(self.shape[stored] for stored in turn[:, 0].argsort())
         return Grid(shape, self.affine @ nib.orientations.inv_ornt_aff(turn, self.shape))

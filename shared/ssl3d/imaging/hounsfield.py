@@ -8,6 +8,7 @@ def looks_hounsfield(low: float, high: float) -> bool:
     """Tell whether intensities look like those of a CT.
 
     Args:
-        low, high: percentiles ``LOW`` and ``HIGH`` of a scan.
+        low: Percentile ``LOW`` of the scan.
+        high: Percentile ``HIGH`` of the scan.
     """
     return low < FAT and high > MUSCLE

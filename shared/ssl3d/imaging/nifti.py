@@ -128,7 +128,7 @@ def _volume(stream: io.BufferedIOBase, limit: int, sha256: str) -> Volume:
 
 
 def _header(stream: io.BufferedIOBase, limit: int) -> Any:
-    """The header as it stands in the file, unrepaired, of a single-file NIfTI."""
+    """Return the header of a single-file NIfTI as it is in the file, without repairs."""
     start = stream.read(nib.Nifti2Header.sizeof_hdr)
     kind = next((kind for kind in (nib.Nifti1Header, nib.Nifti2Header) if kind.may_contain_header(start)), None)
     if kind is None:
@@ -159,7 +159,7 @@ def _read(stream: io.BufferedIOBase, offset: int, size: int) -> bytearray:
 
 
 def _rest(stream: io.BufferedIOBase) -> int:
-    """Number of bytes to the end, which also checks the sum that gzip keeps there."""
+    """Return the number of remaining bytes. Reading them also verifies the checksum of gzip."""
     count = 0
     while block := stream.read(BLOCK):
         count += len(block)
@@ -182,7 +182,7 @@ def _check_type_and_shape(dtype: np.dtype, shape: tuple[int, ...]) -> None:
 
 
 def _affine(header: Any, array: np.ndarray) -> tuple[np.ndarray, BadFileError | None]:
-    """The affine (4, 4) that MONAI's loader gives, and what is doubtful; repairs the header as nibabel does."""
+    """Return the affine (4, 4) of MONAI's loader and a doubt, if any; repair the header as nibabel does."""
     pixdim = np.asarray(header["pixdim"][1:4], dtype=float)
     if not np.all((pixdim > 0) & np.isfinite(pixdim)):
         raise BadFileError(f"spacing {pixdim.tolist()} in the header is not positive", WRITE_AFFINE)

@@ -69,9 +69,9 @@ class LabelMap(NamedTuple):
     """How the ids of a data set become classes, those of ``ORGANS`` unless others are named.
 
     Attributes:
-        given: ids of the data set, ascending.
-        ours: class of each id, 0 for an id that is none of the classes.
-        annotated: classes that the data set has, background first: what can be scored on it.
+        given: Ids of the data set, ascending.
+        ours: Class of each id, 0 for an id that is none of the classes.
+        annotated: Classes that the data set has, background first: what can be scored on it.
     """
 
     given: list[int]
@@ -91,7 +91,7 @@ def label_map(name: str | Mapping[int | str, int], classes: Sequence[str] = ORGA
         name: ``btcv``, ``flare22`` or ``amos``, which lead to ``ORGANS``; or a mapping from ids of the data set to
             classes, which must list all ids that occur in the labels (0 is background, unless it says otherwise); or
             the path of a JSON file that holds one.
-        classes: names of the network's classes 1, 2 and so on.
+        classes: Names of the network's classes 1, 2 and so on.
 
     Raises:
         FileNotFoundError: no such file.

@@ -22,11 +22,11 @@ class ScanFacts(NamedTuple):
     """One image file.
 
     Attributes:
-        axes: directions of the stored axes, such as ``"LPS"``.
-        size: voxels along the stored axes.
-        spacing: mm along the stored axes.
-        channels: length of the fourth axis; 1 for a 3D file.
-        values: intensities at ``LEVELS``; lowest and highest are exact, the others rest on at most ``SAMPLE`` voxels.
+        axes: Directions of the stored axes, such as ``"LPS"``.
+        size: Voxels along the stored axes.
+        spacing: Mm along the stored axes.
+        channels: Length of the fourth axis; 1 for a 3D file.
+        values: Intensities at ``LEVELS``; lowest and highest are exact, the others rest on at most ``SAMPLE`` voxels.
     """
 
     axes: str
@@ -36,7 +36,7 @@ class ScanFacts(NamedTuple):
     values: list[float]
 
     def at(self, percent: float) -> float:
-        """The intensity at a percentile; between ``LEVELS`` it is interpolated."""
+        """Return the intensity at a percentile, interpolated between ``LEVELS``."""
         return float(np.interp(percent, LEVELS, self.values))
 
     def turned(self, axes: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ class ScanFacts(NamedTuple):
 
 
 def scan_facts(volume: Volume, sample: np.ndarray | None = None) -> ScanFacts:
-    """The facts of a volume that is in memory; ``sample`` is what :func:`sampled` gives, where that is known."""
+    """Return the facts of a volume in memory; ``sample`` is the result of :func:`sampled`, if already computed."""
     ends = sorted(volume.scaled(np.array([volume.array.min(), volume.array.max()])).tolist())  # a slope may be negative
     with np.errstate(invalid="ignore"):  # of Inf, which the checks report
         inner = np.percentile(sampled(volume) if sample is None else sample, LEVELS[1:-1]).tolist()
@@ -64,7 +64,7 @@ def keep_facts(path: str | Path, volume: Volume, cache_dir: str | Path | None = 
 
 
 def kept_facts(path: str | Path, cache_dir: str | Path | None = None) -> ScanFacts | None:
-    """The facts of a file that was checked before; None where it was not, or has changed since."""
+    """Return the facts of a file that was checked before; None if it was never checked or has changed since."""
     try:
         return _memo(cache_dir).get(identity(path), _restored)
     except OSError:

@@ -27,11 +27,11 @@ class Volume:
     """A NIfTI file.
 
     Attributes:
-        array: voxels (D, H, W) or (D, H, W, channels) as stored, before scaling.
-        slope, intercept: stored -> real values.
-        grid: spatial shape and affine.
-        sha256: of the file's bytes.
-        doubt: what is odd about the file although it can be used; None as a rule.
+        array: Voxels (D, H, W) or (D, H, W, channels) as stored, before scaling.
+        slope, intercept: Stored -> real values.
+        grid: Spatial shape and affine.
+        sha256: Of the file's bytes.
+        doubt: What is odd about the file although it can be used; None as a rule.
     """
 
     array: np.ndarray
@@ -42,7 +42,7 @@ class Volume:
     doubt: BadFileError | None = None
 
     def scaled(self, stored: np.ndarray) -> np.ndarray:
-        """Stored values, such as a part of the array, as real ones in float64."""
+        """Convert stored values, such as a part of the array, to real values in float64."""
         return stored.astype(np.float64) * self.slope + self.intercept
 
     @property
@@ -96,7 +96,7 @@ class Volume:
 
 
 def _count(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values of a plane and how often each occurs; to count is many times faster than to sort."""
+    """Return the values of a plane and how often each occurs. Counting is many times faster than sorting."""
     whole = plane.dtype.kind in "iu" or (np.isfinite(plane).all() and np.array_equal(plane, np.rint(plane)))
     low, high = (int(plane.min()), int(plane.max())) if whole else (0, plane.size)
     if high - low < plane.size and max(-low, high) < 2**53:

@@ -46,15 +46,15 @@ class AnatomicalEmbeddingLoss(nn.Module):
 
     Args:
         temperature: positive.
-        positive_distance, ignore_distance: of fine anchors, mm.
-        coarse_positive_distance, coarse_ignore_distance: of coarse anchors, mm.
-        coarse_max_z: largest distance along ``z_axis`` to a coarse positive, mm, not included.
-        z_axis: channel of ``coordinates`` that runs along the body.
-        candidates, anchors: how many voxels of the overlap are tried, and how many of them are kept, in each view.
-        hard_negatives, negatives: how many of the most similar voxels, and how many of these at random.
-        coarse_hard_negatives, coarse_negatives: the same of coarse cells.
-        global_negatives: coarse cells of other volumes, 0 or more.
-        permutation: of n numbers; a random subset of k of them is ``permutation(n)[:k]``.
+        positive_distance, ignore_distance: Of fine anchors, mm.
+        coarse_positive_distance, coarse_ignore_distance: Of coarse anchors, mm.
+        coarse_max_z: Largest distance along ``z_axis`` to a coarse positive, mm, not included.
+        z_axis: Channel of ``coordinates`` that runs along the body.
+        candidates, anchors: How many voxels of the overlap are tried, and how many of them are kept, in each view.
+        hard_negatives, negatives: How many of the most similar voxels, and how many of these at random.
+        coarse_hard_negatives, coarse_negatives: The same of coarse cells.
+        global_negatives: Coarse cells of other volumes, 0 or more.
+        permutation: Of n numbers; a random subset of k of them is ``permutation(n)[:k]``.
 
     Raises:
         ValueError: an argument outside these bounds; in a call, a wrong shape, or embeddings that are not of norm 1.
@@ -147,7 +147,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
             coarse: ``(V, 2, E, d, h, w)``, unit-norm.
             coordinates: ``(V, 2, 3, D0, H0, W0)``, mm, of the voxels of the views, whose grid the others divide.
             valid: ``(V, 2, 1, D0, H0, W0)``, of any dtype, 1 where a voxel is real and 0 where it is padding.
-            permutation: in the place of the constructor's; or one for each volume, so that a volume's subsets do not
+            permutation: In the place of the constructor's; or one for each volume, so that a volume's subsets do not
                 depend on the others of the batch.
 
         Returns:
@@ -194,9 +194,9 @@ class AnatomicalEmbeddingLoss(nn.Module):
         return {name: torch.stack(losses).mean() for name, losses in parts.items()}
 
     def _fine(self, tokens: Tokens, guide: Tensor, permute: Permutation) -> tuple[Tensor, Tensor]:
-        """The fine loss of a volume, and how far from each anchor its best match lies (A), mm.
+        """Return the fine loss of a volume, and the distance (A) of each anchor's best match from the truth in mm.
 
-        ``guide`` (n, E) are the volume's coarse vectors at the fine tokens.
+        ``guide`` (n, E) holds the volume's coarse vectors at the fine tokens.
         """
         device, contrasts, errors = tokens.view.device, [], []
         with torch.no_grad():
@@ -247,7 +247,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         return (tokens.points[anchors] - tokens.points[best]).norm(dim=1)
 
     def _coarse(self, tokens: Tokens, elsewhere: Tensor, permute: Permutation) -> Tensor:
-        """The coarse loss of a volume; ``elsewhere`` (m, E) are the coarse tokens of the others."""
+        """Return the coarse loss of a volume; ``elsewhere`` (m, E) holds the coarse tokens of the other volumes."""
         device, contrasts = tokens.view.device, []
         with torch.no_grad():
             score = tokens.features @ tokens.features.T  # (n, n)
@@ -265,7 +265,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         return cross_entropy(tokens.features, contrasts, elsewhere, self.temperature)
 
     def _counterparts(self, tokens: Tokens, distance: Tensor) -> tuple[Tensor, Tensor]:
-        """The nearest token of the other view for each (n), and whether it is close enough (n)."""
+        """Return for each token the nearest one of the other view (n), and whether it is close enough (n)."""
         across = distance.masked_fill(tokens.view[:, None] == tokens.view, torch.inf)
         if not across.isfinite().any():
             return tokens.view, torch.zeros_like(tokens.view, dtype=torch.bool)

@@ -29,7 +29,7 @@ class Tokens(NamedTuple):
     view: Tensor
 
     def of_view(self, number: int) -> Tensor:
-        """Indices of the tokens of a view."""
+        """Return the indices of the tokens of a view."""
         return (self.view == number).nonzero()[:, 0]
 
 
@@ -75,7 +75,7 @@ def cells(coordinates: Tensor, valid: Tensor, size: Sequence[int]) -> tuple[Tens
 
 
 def volume_tokens(features: Tensor, points: Tensor, valid: Tensor) -> Tokens:
-    """The valid tokens of a volume.
+    """Return the valid tokens of a volume.
 
     Args:
         features: (2, E, D, H, W).
@@ -104,7 +104,7 @@ def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def hardest(score: Tensor, allowed: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Indices (A, K) of the highest of ``score`` (A, n), and which of them are allowed: K is ``count``, or less.
+    """Return the indices (A, K) of the highest of ``score`` (A, n), K at most ``count``, and which are allowed.
 
     ``score`` is overwritten.
     """
@@ -142,9 +142,9 @@ def cross_entropy(features: Tensor, contrasts: Sequence[Contrast], others: Tenso
 
     Args:
         features: (n, E), of the volume.
-        contrasts: what is compared.
+        contrasts: What is compared.
         others: (m, E), of other volumes.
-        temperature: that similarities are divided by.
+        temperature: That similarities are divided by.
     """
     losses = [features.new_zeros(0)]
     for contrast in contrasts:

@@ -34,8 +34,8 @@ class FlowSmoothnessLoss(nn.Module):
         """Measure ``flow``.
 
         Args:
-            flow: shape ``(B, 3, D, H, W)``, displacement in voxels.
-            mask: shape ``(B, 1, D, H, W)``, 1 at valid voxels and 0 at the others; differences between two valid
+            flow: Shape ``(B, 3, D, H, W)``, displacement in voxels.
+            mask: Shape ``(B, 1, D, H, W)``, 1 at valid voxels and 0 at the others; differences between two valid
                 voxels enter the means (:func:`masked_mean`).
 
         Returns:

@@ -7,7 +7,7 @@ from torch.distributed.nn.functional import all_gather
 
 
 def gather_batch(batch: Tensor) -> tuple[Tensor, int, int]:
-    """The batches of all processes as one, in the order of their draws.
+    """Gather the batches of all processes into one, in the order of their draws.
 
     Differentiable: together with the mean of the gradients over the processes, which ``DistributedDataParallel`` takes,
     a loss that is a mean over its own items gives the gradient of one process with the whole batch.

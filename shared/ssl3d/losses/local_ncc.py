@@ -17,8 +17,8 @@ class LocalNCCLoss(nn.Module):
     their gradients up to 26 % off (volumes around 1 with noise of 1e-3).
 
     Args:
-        kernel_size: edge ``n`` of the window in voxels, odd.
-        eps: added to the product of the variances.
+        kernel_size: Edge ``n`` of the window in voxels, odd.
+        eps: Added to the product of the variances.
 
     Raises:
         ValueError: unless ``kernel_size`` is odd and both are positive; in a call, for a wrong shape.
@@ -44,8 +44,9 @@ class LocalNCCLoss(nn.Module):
         """Compare ``pred`` and ``target``, both of shape ``(B, 1, D, H, W)``.
 
         Args:
-            pred, target: images of any scale; what lies outside of the mask is taken as 0.
-            mask: shape ``(B, 1, D, H, W)``, 1 at the voxels that enter the mean (:func:`masked_mean`), 0 at the others.
+            pred: Image of any scale; voxels outside the mask count as 0.
+            target: Image of any scale; voxels outside the mask count as 0.
+            mask: Shape ``(B, 1, D, H, W)``, 1 at the voxels that enter the mean (:func:`masked_mean`), 0 at the others.
 
         Returns:
             A scalar in the dtype of ``pred``, float32 at least.
@@ -61,18 +62,19 @@ class LocalNCCLoss(nn.Module):
 
 
 def local_ncc(first: Tensor, second: Tensor, kernel_size: int, eps: float) -> Tensor:
-    """The map ``cc`` of :class:`LocalNCCLoss`, in [0, 1], of two float64 images of shape ``(B, 1, D, H, W)``."""
+    """Return the map ``cc`` of :class:`LocalNCCLoss`, in [0, 1], of two float64 images of shape ``(B, 1, D, H, W)``."""
     cross, var_first, var_second = window_covariances(first, second, kernel_size)
-    # Exact arithmetic keeps these bounds by itself.
+    # cc lies in [0, 1] by Cauchy-Schwarz; clamp rounding errors only.
     return (cross.square() / (var_first.clamp(min=0) * var_second.clamp(min=0) + eps)).clamp(max=1)
 
 
 def window_covariances(first: Tensor, second: Tensor, kernel_size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Sums of products of deviations from the window's mean: of both images, of the first, of the second.
+    """Return the sums of products of deviations from the window's mean: first times second, and each squared.
 
     Args:
-        first, second: shape ``(B, 1, D, H, W)``.
-        kernel_size: edge of the window in voxels, odd.
+        first: Shape ``(B, 1, D, H, W)``.
+        second: Shape ``(B, 1, D, H, W)``.
+        kernel_size: Edge of the window in voxels, odd.
 
     Returns:
         Three tensors of shape ``(B, 1, D, H, W)``.

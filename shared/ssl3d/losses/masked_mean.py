@@ -10,8 +10,8 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
     Each item counts the same, however few of its voxels are valid; one without any counts 0.
 
     Args:
-        values: shape ``(B, C, D, H, W)``, finite at invalid voxels too.
-        mask: shape ``(B, 1, D, H, W)``, of any dtype, 1 at valid voxels and 0 at the others; ``None``: all are valid.
+        values: Shape ``(B, C, D, H, W)``, finite at invalid voxels too.
+        mask: Shape ``(B, 1, D, H, W)``, of any dtype, 1 at valid voxels and 0 at the others; ``None``: all are valid.
 
     Returns:
         A scalar in the dtype of ``values``, float32 at least.

@@ -31,11 +31,11 @@ def log_optimal_transport(
     same numbers in three times the time.
 
     Args:
-        scores: shape ``(B, M, N)``, similarities divided by the temperature (the entropic regularisation).
-        dustbin: score of having no partner, a number or a 0-dim tensor.
-        num_iterations: exactly that many, at least 1.
-        query_valid: shape ``(B, M)``, bool or 0/1; an invalid token has no mass (below 1e-28), as if it were not there.
-        key_valid: shape ``(B, N)``, likewise.
+        scores: Shape ``(B, M, N)``, similarities divided by the temperature (the entropic regularisation).
+        dustbin: Score of having no partner, a number or a 0-dim tensor.
+        num_iterations: Exactly that many, at least 1.
+        query_valid: Shape ``(B, M)``, bool or 0/1; an invalid token has no mass (below 1e-28), as if it were not there.
+        key_valid: Shape ``(B, N)``, likewise.
 
     Returns:
         Shape ``(B, M + 1, N + 1)``, in the dtype of ``scores``, float32 at least, with the exact gradient of the

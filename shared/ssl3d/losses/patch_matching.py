@@ -25,9 +25,9 @@ class PatchMatchingLoss(nn.Module):
 
     Args:
         matcher: ``"sinkhorn"`` (optimal transport) or ``"dual_softmax"``.
-        dustbin: score of having no partner, on the scale of the cosines.
-        num_iterations: of Sinkhorn; 20 equal 100 in float64 at temperature 1.
-        temperature: divides cosines and dustbin.
+        dustbin: Score of having no partner, on the scale of the cosines.
+        num_iterations: Of Sinkhorn; 20 equal 100 in float64 at temperature 1.
+        temperature: Divides cosines and dustbin.
 
     Raises:
         ValueError: for settings of another form; in a call, for a wrong shape or tokens that are not of norm 1.
@@ -65,11 +65,11 @@ class PatchMatchingLoss(nn.Module):
         """Match unit-norm tokens.
 
         Args:
-            query: shape ``(B, M, C)``.
-            key: shape ``(B, N, C)``.
-            correspondence: shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
-            query_valid: shape ``(B, M)``, bool or 0/1; an invalid token is left out, as if it were not there.
-            key_valid: shape ``(B, N)``, likewise.
+            query: Shape ``(B, M, C)``.
+            key: Shape ``(B, N, C)``.
+            correspondence: Shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
+            query_valid: Shape ``(B, M)``, bool or 0/1; an invalid token is left out, as if it were not there.
+            key_valid: Shape ``(B, N)``, likewise.
 
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
@@ -80,7 +80,7 @@ class PatchMatchingLoss(nn.Module):
         return self.of(pairs)
 
     def of(self, pairs: TokenPairs) -> Tensor:
-        """The loss of pairs, which several losses of the same tokens may share."""
+        """Return the loss of pairs of tokens, which other losses of the same tokens may share."""
         confidence = self.confidence(pairs)
         positive, negative = matching_entropy(confidence, pairs.positive, pairs.negative)
         self.parts = {"positive": positive.detach(), "negative": negative.detach()}
@@ -106,7 +106,7 @@ class PatchMatchingLoss(nn.Module):
 
 
 def matching_entropy(confidence: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-    """The two terms of the loss, scalars, from a ``confidence`` and the choice of the pairs, each (B, M, N)."""
+    """Return the two scalar terms of the loss, of positive and of negative pairs; all arguments are (B, M, N)."""
     bounded = confidence.clamp(BOUND, 1 - BOUND)
     entropy = -torch.where(positive, bounded, 1 - bounded).log()
     return pair_mean(entropy, positive).mean(), pair_mean(entropy, negative).mean()

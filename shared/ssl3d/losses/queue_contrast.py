@@ -15,7 +15,7 @@ class QueueContrastiveLoss(nn.Module):
     Only ``query`` receives a gradient; the keys are a teacher's.
 
     Args:
-        temperature: divides the dot products. The published 0.9 belongs to features that are not normalised; for
+        temperature: Divides the dot products. The published 0.9 belongs to features that are not normalised; for
             unit-norm ones 0.1 is usual.
 
     Raises:
@@ -39,9 +39,9 @@ class QueueContrastiveLoss(nn.Module):
         """Compare embeddings.
 
         Args:
-            query: shape ``(B, C)``.
-            positive: shape ``(B, C)``, the partner of each query.
-            negatives: shape ``(K, C)``, shared by all queries.
+            query: Shape ``(B, C)``.
+            positive: Shape ``(B, C)``, the partner of each query.
+            negatives: Shape ``(K, C)``, shared by all queries.
 
         Returns:
             A scalar in the dtype of ``query``, float32 at least: the mean over the queries.

@@ -25,8 +25,9 @@ class RestorationLoss(nn.Module):
         """Compare ``pred`` and ``target``, both of shape ``(B, C, D, H, W)``.
 
         Args:
-            pred, target: images of one scale.
-            mask: shape ``(B, 1, D, H, W)``, 1 at the voxels that enter the mean (:func:`masked_mean`), 0 at the others.
+            pred: Restored image.
+            target: Original image, on the same intensity scale.
+            mask: Shape ``(B, 1, D, H, W)``, 1 at the voxels that enter the mean (:func:`masked_mean`), 0 at the others.
 
         Returns:
             A scalar in the dtype of ``pred``, float32 at least.

@@ -19,11 +19,11 @@ class SelfDistillationLoss(nn.Module):
     The batch holds two views of B items each: rows 0 to B - 1 the first (the query), rows B to 2 B - 1 the second.
 
     Args:
-        out_dim: length of the outputs.
+        out_dim: Length of the outputs.
         pairing: ``"cross"``: the student's output of one view predicts the teacher's of the other; ``"same"``: of the
             same row, token by token.
         student_temperature: positive.
-        center_momentum: share of the old centre in the new one, in [0, 1].
+        center_momentum: Share of the old centre in the new one, in [0, 1].
 
     Raises:
         ValueError: an argument outside these bounds; in a call, a wrong shape or temperature.
@@ -62,9 +62,9 @@ class SelfDistillationLoss(nn.Module):
         """Compare the outputs; in training mode the centre then moves towards the teacher's mean, over all processes.
 
         Args:
-            student, teacher: ``(2 B, out_dim)``, or ``(2 B, N, out_dim)`` with N tokens. The teacher's receive no
-                gradient.
-            teacher_temperature: positive, see :func:`teacher_temperature`.
+            student: ``(2 B, out_dim)``, or ``(2 B, N, out_dim)`` with N tokens.
+            teacher: Outputs of the same shape, which receive no gradient.
+            teacher_temperature: Positive, see :func:`teacher_temperature`.
             valid: ``(2 B)`` or ``(2 B, N)``, of any dtype, 1 where an output counts and 0 elsewhere; ``None``: all do.
                 With ``"cross"`` a pair counts when both of its outputs do.
 
@@ -117,12 +117,13 @@ class SelfDistillationLoss(nn.Module):
 
 
 def teacher_temperature(epoch: int, *, start: float = 0.008, end: float = 0.01, warmup_epochs: int = 30) -> float:
-    """The teacher's temperature: from ``start`` in epoch 0 linearly to ``end`` in epoch ``warmup_epochs - 1``.
+    """Return the teacher's temperature: from ``start`` in epoch 0 linearly to ``end`` in epoch ``warmup_epochs - 1``.
 
     Args:
-        epoch: counted from 0.
-        start, end: positive.
-        warmup_epochs: from 0; in each later epoch the value is ``end``.
+        epoch: Counted from 0.
+        start: Temperature in epoch 0, positive.
+        end: Final temperature, positive.
+        warmup_epochs: Number of epochs until ``end`` is reached, at least 0.
 
     Raises:
         ValueError: a number out of range.

@@ -45,10 +45,11 @@ class StructureConsistencyLoss(nn.Module):
         """Compare unit-norm tokens of two views with equally many tokens.
 
         Args:
-            query, key: shape ``(B, N, C)``.
-            correspondence: shape ``(B, N, N)`` or ``(N, N)``, bool or 0/1 of any dtype, rows = query.
-            query_valid, key_valid: shape ``(B, N)``, bool or 0/1; an invalid token is left out of softmax, mean, std
-                and pairs.
+            query: Shape ``(B, N, C)``.
+            key: Shape ``(B, N, C)``.
+            correspondence: Shape ``(B, N, N)`` or ``(N, N)``, bool or 0/1 of any dtype, rows = query.
+            query_valid: Shape ``(B, N)``, bool or 0/1; an invalid token is left out of softmax, mean, std and pairs.
+            key_valid: Same for the key.
 
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
@@ -63,7 +64,7 @@ class StructureConsistencyLoss(nn.Module):
         return self.of(pairs)
 
     def of(self, pairs: TokenPairs) -> Tensor:
-        """The loss of pairs, which several losses of the same tokens may share."""
+        """Return the loss of pairs of tokens, which other losses of the same tokens may share."""
         similarity = (1 + pairs.cosine) / 2
         rows = _sharpness_weights(similarity, pairs.query_valid, pairs.key_valid)[:, :, None]
         columns = _sharpness_weights(similarity.transpose(1, 2), pairs.key_valid, pairs.query_valid)[:, None, :]

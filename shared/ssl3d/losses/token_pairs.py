@@ -38,11 +38,11 @@ def token_pairs(
     """Compare every query token with every key token of its item.
 
     Args:
-        query: shape ``(B, M, C)``, unit-norm; values of invalid tokens do not matter, and need not be finite.
-        key: shape ``(B, N, C)``, likewise.
-        correspondence: shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
-        query_valid: shape ``(B, M)``, bool or 0/1; ``None``: all are valid.
-        key_valid: shape ``(B, N)``, likewise.
+        query: Shape ``(B, M, C)``, unit-norm; values of invalid tokens do not matter, and need not be finite.
+        key: Shape ``(B, N, C)``, likewise.
+        correspondence: Shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
+        query_valid: Shape ``(B, M)``, bool or 0/1; ``None``: all are valid.
+        key_valid: Shape ``(B, N)``, likewise.
 
     Raises:
         ValueError: for any other shape.
@@ -97,7 +97,7 @@ def check_unit_norm(name: str, tokens: Tensor, valid: Tensor | None = None) -> N
 
 
 def token_mask(name: str, valid: Tensor | None, tokens: Tensor) -> Tensor:
-    """``valid`` as bool, ``(B, N)`` for ``tokens (B, N, ...)``; all True for ``None``.
+    """Return ``valid`` as bool, ``(B, N)`` for ``tokens (B, N, ...)``; all True for ``None``.
 
     Raises:
         ValueError: for any other shape.

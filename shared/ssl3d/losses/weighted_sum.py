@@ -10,7 +10,7 @@ class WeightedSum(nn.Module):
     """``Σ weight · part`` over the parts named in ``weights``; all other parts are monitors and do not enter.
 
     Args:
-        weights: finite numbers >= 0 by the name of the part, not all of them 0.
+        weights: Finite numbers >= 0 by the name of the part, not all of them 0.
 
     Raises:
         ValueError: for any other weights; in a call, if a named part is absent or not a scalar.

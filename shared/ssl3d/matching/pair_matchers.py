@@ -33,8 +33,8 @@ class OnDevice:
     """A network, on its device in the main process and on the CPU in the workers of a data loader.
 
     Args:
-        network: on the CPU.
-        device: of the main process.
+        network: On the CPU.
+        device: Of the main process.
     """
 
     def __init__(self, network: nn.Module, device: str | torch.device) -> None:
@@ -42,7 +42,7 @@ class OnDevice:
         self.moved: nn.Module | None = None
 
     def __call__(self) -> tuple[nn.Module, torch.device]:
-        """The network to run here, and where its input goes."""
+        """Return the network to run in this process, and the device of its input."""
         if self.device.type == "cpu" or get_worker_info() is not None:
             return self.network, torch.device("cpu")
         if self.moved is None:
@@ -59,12 +59,12 @@ class EmbeddingMatcher:
     the volume and its preprocessing. A file has 2 E bytes for every 8 voxels.
 
     Args:
-        network: on the CPU.
-        weights: file that fills it, all of it; None: it is filled already. A warning says when these were trained on
+        network: On the CPU.
+        weights: File that fills it, all of it; None: it is filled already. A warning says when these were trained on
             synthetic anatomy.
-        device: where volumes are embedded.
-        cache_dir: see ``ssl3d.data.cache_dir``.
-        preprocessing: of the volumes; a warning tells where it differs from the one of the weights.
+        device: Where volumes are embedded.
+        cache_dir: See ``ssl3d.data.cache_dir``.
+        preprocessing: Of the volumes; a warning tells where it differs from the one of the weights.
 
     Source: Jiang et al., Alice (arXiv:2302.05615), with the embedding of Yan et al. (arXiv:2012.02383).
     """
@@ -87,7 +87,7 @@ class EmbeddingMatcher:
     def __call__(
         self, first: Mapping[str, Any], second: Mapping[str, Any], random: np.random.RandomState
     ) -> Match | None:
-        """A random place of ``first`` and its best match in ``second``; the score is their similarity."""
+        """Match a random place of ``first`` to its most similar place in ``second``; the score is the similarity."""
         place = foreground_point(first, random)
         point = torch.tensor([place], dtype=torch.float64)
         found = match_points(self.embedding(first), point, self.embedding(second))
@@ -95,7 +95,7 @@ class EmbeddingMatcher:
         return Match(place, (depth, height, width), found.scores[0].item())
 
     def embedding(self, volume: Mapping[str, Any]) -> EmbeddedScan:
-        """The embedding of a volume, on a grid whose world coordinates are its voxels; from memory, file or network."""
+        """Return the embedding of a volume, in voxel coordinates, from memory, from a file or from the network."""
         key, image = volume["key"], volume["image"]
         if key in self.kept:
             self.kept.move_to_end(key)
@@ -146,8 +146,8 @@ class RegistrationMatcher:
     the place, in [-1, 1]. Nothing is kept but the field of the last pair: a step costs one pass of the network.
 
     Args:
-        network: on the CPU.
-        weights, device: see ``EmbeddingMatcher``.
+        network: On the CPU.
+        weights, device: See ``EmbeddingMatcher``.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class RegistrationMatcher:
     def __call__(
         self, first: Mapping[str, Any], second: Mapping[str, Any], random: np.random.RandomState
     ) -> Match | None:
-        """A random place of ``first``, and where the field takes it in ``second``."""
+        """Match a random place of ``first`` to the place in ``second`` to which the field takes it."""
         place = foreground_point(first, random)
         flow, moving = self._register(first, second)
         position = torch.tensor(place, dtype=torch.float64)[:, None]  # (3, 1)
@@ -176,7 +176,7 @@ class RegistrationMatcher:
 
     @torch.no_grad()
     def _register(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """The field (3, D, H, W) in voxels of the first volume's grid, and the second volume on it."""
+        """Return the field (3, D, H, W) in voxels of the first volume's grid, and the second volume on that grid."""
         pair = first["key"], second["key"]
         if self.last is None or self.last[0] != pair:
             network, device = self.runs()
@@ -192,7 +192,7 @@ class PointMatcher:
     The score of a pair is that of its less sure point.
 
     Args:
-        points: a CSV file with the columns ``scan`` (name of the case), ``name``, ``x``, ``y``, ``z`` (mm, RAS+) and,
+        points: A CSV file with the columns ``scan`` (name of the case), ``name``, ``x``, ``y``, ``z`` (mm, RAS+) and,
             where there are scores, ``score``: the ``points.csv`` that the landmark embedding's inference writes.
 
     Raises:

@@ -44,7 +44,7 @@ def embed_scan(network: nn.Module, image: Tensor, affine: Tensor) -> EmbeddedSca
     """Embed a scan as a whole.
 
     Args:
-        network: an ``AnatomicalEmbeddingNet`` in eval mode.
+        network: An ``AnatomicalEmbeddingNet`` in eval mode.
         image: (C, D, H, W), prepared as the network was trained.
         affine: (4, 4), from voxels to mm.
 
@@ -73,9 +73,9 @@ def match_points(query: EmbeddedScan, points: Tensor, searched: EmbeddedScan) ->
     axis by the parabola through its similarity and its two neighbours'.
 
     Args:
-        query: the scan with the points.
+        query: The scan with the points.
         points: (N, 3), mm, world coordinates of ``query`` (RAS+).
-        searched: the scan to find them in, embedded by the same network.
+        searched: The scan to find them in, embedded by the same network.
 
     Raises:
         ValueError: another shape, embeddings of different lengths, or a point outside of its scan.

@@ -48,7 +48,7 @@ class Predictions(NamedTuple):
     """What the networks make of a batch of B pairs; rows 0 to B - 1 are the first views, B to 2 B - 1 the second.
 
     Attributes:
-        student, teacher: outputs, the teacher's without gradient.
+        student, teacher: Outputs, the teacher's without gradient.
         completed, target: (2 B, N, dim), tokens of the student and of the teacher, aligned with the student's cells.
         restored: (2 B, C, D, H, W), the images filled in.
         bottleneck: (2 B, C', d, h, w), the teacher's coarsest map.

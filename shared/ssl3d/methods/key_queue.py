@@ -13,8 +13,8 @@ class KeyQueue(nn.Module):
     At first it holds random unit vectors, the same ones in every run.
 
     Args:
-        size: number of keys, a multiple of the batch over all processes.
-        channels: of a key.
+        size: Number of keys, a multiple of the batch over all processes.
+        channels: Of a key.
 
     Raises:
         ValueError: a size below 1; when keys are added, a batch that does not divide it.
@@ -54,8 +54,8 @@ class KeyQueue(nn.Module):
         """Replace the oldest keys.
 
         Args:
-            keys: shape ``(B, C)``, of all processes, see :func:`gathered`.
-            draws: shape ``(B,)``, their draw numbers: the keys enter in this order.
+            keys: Shape ``(B, C)``, of all processes, see :func:`gathered`.
+            draws: Shape ``(B,)``, their draw numbers: the keys enter in this order.
         """
         size, count = len(self.keys), len(keys)
         self.check_batch(count)

@@ -11,7 +11,7 @@ def matching_accuracy(pairs: TokenPairs) -> tuple[Tensor, Tensor]:
     """Share of the query tokens with a partner whose most similar key is that partner; and the share by chance.
 
     Args:
-        pairs: at most one of each query is positive.
+        pairs: At most one of each query is positive.
 
     Returns:
         Two scalars; 0 where no token has a partner.
@@ -26,14 +26,14 @@ def matching_accuracy(pairs: TokenPairs) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def token_spread(tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-    """Standard deviation and effective rank of unit-norm tokens: both small where they collapse.
+    """Return the standard deviation and the effective rank of unit-norm tokens. Both are small after a collapse.
 
     The standard deviation, over the tokens, is the root mean square over the channels times ``√C``, so that 1 means
     spread in all directions and 0 one single token. The second is their :func:`effective_rank`.
 
     Args:
-        tokens: shape ``(B, N, C)``.
-        valid: shape ``(B, N)``, bool.
+        tokens: Shape ``(B, N, C)``.
+        valid: Shape ``(B, N)``, bool.
 
     Returns:
         Two scalars.
@@ -46,7 +46,7 @@ def token_spread(tokens: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def effective_rank(vectors: Tensor) -> Tensor:
-    """Number of directions that vectors (n, C) fill: 1 where they have collapsed, at most C.
+    """Return the effective number of directions of vectors (n, C): 1 after a collapse, at most C.
 
     ``exp`` of the entropy of the shares of their singular values about their mean, a scalar.
 

@@ -35,7 +35,7 @@ class AnatomicalEmbeddingNet(nn.Module):
     bottleneck by a convolution 1x1x1 and one of 3x3x3.
 
     Args:
-        backbone: see ``Backbone``, with a decoder map of stride 2.
+        backbone: See ``Backbone``, with a decoder map of stride 2.
         embedding_dim: E, length of each of the two vectors.
 
     Raises:
@@ -67,7 +67,7 @@ class AnatomicalEmbeddingNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def embed(self, image: Tensor) -> Embeddings:
-        """The vectors of ``image`` (B, C, D, H, W), which may have any size.
+        """Return the embedding of ``image`` (B, C, D, H, W) of any size.
 
         Volumes are padded with zeros at the far end of each axis to whole coarsest cells.
         """

@@ -15,7 +15,7 @@ class Conv3d(nn.Conv3d):
     halves of the volume, with a voxel of overlap on either side, make a batch of two.
 
     Args:
-        in_channels, out_channels, stride: see ``torch.nn.Conv3d``.
+        in_channels, out_channels, stride: See ``torch.nn.Conv3d``.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
@@ -35,7 +35,7 @@ class Upsampling(nn.ConvTranspose3d):
     """Transposed convolution 2x2x2 of stride 2, as fast for a batch of one as ``Conv3d``.
 
     Args:
-        channels: of input and output.
+        channels: Of input and output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -73,9 +73,9 @@ def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Seque
     """Twice convolution 3x3x3, group normalisation (eight channels a group) and leaky ReLU (slope 0.2).
 
     Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output, a multiple of 8.
-        stride: stride of the first convolution.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output, a multiple of 8.
+        stride: Stride of the first convolution.
     """
     layers: list[nn.Module] = []
     for channels, step in ((in_channels, stride), (out_channels, 1)):

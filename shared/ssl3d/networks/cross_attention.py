@@ -12,10 +12,10 @@ class CrossAttentionAlignment(nn.Module):
     contexts read with the same queries can be compared.
 
     Args:
-        dim: length of the tokens.
-        num_heads, head_dim: of the attention, any; ``num_heads · head_dim`` need not be ``dim``.
-        ffn_dim: width of the feed-forward layer.
-        dropout: of attention weights and of both branches, in [0, 1).
+        dim: Length of the tokens.
+        num_heads, head_dim: Of the attention, any; ``num_heads · head_dim`` need not be ``dim``.
+        ffn_dim: Width of the feed-forward layer.
+        dropout: Of attention weights and of both branches, in [0, 1).
 
     Raises:
         ValueError: an argument outside these bounds; in a call, a wrong shape.

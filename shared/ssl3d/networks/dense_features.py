@@ -13,8 +13,8 @@ class DenseFeatureNet(nn.Module):
     The network of Alice after its training: the projection heads, which only the training needs, are left out.
 
     Args:
-        backbone: see ``Backbone``.
-        stride: voxels of a feature cell along each axis, one of the backbone's ``decoder_strides``.
+        backbone: See ``Backbone``.
+        stride: Voxels of a feature cell along each axis, one of the backbone's ``decoder_strides``.
 
     Raises:
         ValueError: a stride that the backbone's decoder does not have; in a call, another shape.

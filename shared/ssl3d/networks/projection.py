@@ -25,7 +25,7 @@ class UnitLinear(nn.Module):
     """A linear layer without bias whose rows have norm 1, whatever the optimiser makes of its weights.
 
     Args:
-        in_features, out_features: see ``torch.nn.Linear``.
+        in_features, out_features: See ``torch.nn.Linear``.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -44,11 +44,11 @@ class ProjectionHead(nn.Module):
     and cells have their own prototypes.
 
     Args:
-        encoder_channels: of the encoder's coarsest map and of the vector of the volume.
-        decoder_channels: of the decoder map.
-        out_dim, patch_dim: prototypes of volumes and of cells.
-        hidden_dim: width of the perceptron's two hidden layers.
-        bottleneck_dim: length of the unit vectors.
+        encoder_channels: Of the encoder's coarsest map and of the vector of the volume.
+        decoder_channels: Of the decoder map.
+        out_dim, patch_dim: Prototypes of volumes and of cells.
+        hidden_dim: Width of the perceptron's two hidden layers.
+        bottleneck_dim: Length of the unit vectors.
 
     Raises:
         ValueError: a size below 1; in a call, a wrong shape.
@@ -94,7 +94,7 @@ class ProjectionHead(nn.Module):
                 nn.init.trunc_normal_(parameter, std=0.02)
 
     def forward(self, whole: Tensor, encoder: Tensor, decoder: Tensor) -> Projections:
-        """The outputs of one batch.
+        """Project the features of one batch.
 
         Args:
             whole: (B, encoder_channels).

@@ -13,12 +13,12 @@ from .convolution import CHANNELS_PER_GROUP, Conv3d, conv_block, exporting
 
 
 class Alignment(NamedTuple):
-    """How a moving volume comes to lie on a fixed one, on the fixed volume's grid.
+    """Transformation that aligns a moving volume to a fixed one, on the fixed volume's grid.
 
     Attributes:
         matrix: (B, 3, 4), the affine part, see ``ssl3d.geometry.warp_affine``.
-        residual: (B, 3, D, H, W), the deformation that is left after it, in voxels.
-        flow: (B, 3, D, H, W), both in one field, for ``ssl3d.geometry.warp_flow``, in voxels.
+        residual: (B, 3, D, H, W), the deformation after the affine part, in voxels.
+        flow: (B, 3, D, H, W), both parts in one field for ``ssl3d.geometry.warp_flow``, in voxels.
     """
 
     matrix: Tensor
@@ -33,8 +33,8 @@ class AffineHead(nn.Module):
     ± 0.25), shear (± π/18) and translation (voxels, not bounded).
 
     Args:
-        in_channels: channels of one bottleneck.
-        hidden_channels: of the block, a multiple of 8.
+        in_channels: Channels of one bottleneck.
+        hidden_channels: Of the block, a multiple of 8.
 
     Source: GVSL (He et al., CVPR 2023, https://arxiv.org/abs/2303.00874), section 3.2 and appendix B.
     """
@@ -66,8 +66,8 @@ class FlowHead(nn.Module):
     """Displacement field from the fine features of two volumes of which one is affinely aligned already.
 
     Args:
-        in_channels: channels of the features of one volume.
-        hidden_channels: of the block, a multiple of 8.
+        in_channels: Channels of the features of one volume.
+        hidden_channels: Of the block, a multiple of 8.
 
     Source: GVSL, section 3.2 (the deformable head of Z-matching).
     """
@@ -90,8 +90,8 @@ class ZMatching(nn.Module):
     level has stride 2.
 
     Args:
-        backbone: its channels and strides are read; see ``Backbone``.
-        affine_channels, flow_channels: widths of the two heads, multiples of 8.
+        backbone: Its channels and strides are read; see ``Backbone``.
+        affine_channels, flow_channels: Widths of the two heads, multiples of 8.
 
     Source: GVSL, section 3.2, with one convention of axes and identity at zero. (The release samples the image twice,
     and its affine head never receives a gradient.)
@@ -111,7 +111,7 @@ class ZMatching(nn.Module):
         self.flow = FlowHead(backbone.decoder_channels[self.level], flow_channels)
 
     def forward(self, moving: Features, fixed: Features) -> Alignment:
-        """The alignment of a moving onto a fixed volume of equal shape, from the backbone's features of both."""
+        """Align a moving to a fixed volume of equal shape, given the backbone's features of both."""
         matrix = self.affine(moving.encoder[-1], fixed.encoder[-1])  # (B, 3, 4), translation in voxels of the image
         cells = torch.cat([matrix[:, :, :3], matrix[:, :, 3:] / self.stride], dim=2)
         fine_moving, fine_fixed = moving.decoder[self.level], fixed.decoder[self.level]
@@ -135,8 +135,8 @@ class RegistrationNet(nn.Module):
     """Registers a moving onto a fixed volume: one backbone for both, and the Z-matching head.
 
     Args:
-        backbone: for one channel; see ``Backbone``.
-        affine_channels, flow_channels: see ``ZMatching``.
+        backbone: For one channel; see ``Backbone``.
+        affine_channels, flow_channels: See ``ZMatching``.
 
     Raises:
         ValueError: a width that is no multiple of 8; a backbone without a decoder map at the stride of its first
@@ -157,7 +157,7 @@ class RegistrationNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Tensor:
-        """The displacement (B, 3, D, H, W) in voxels, affine included, that ``warp_flow`` takes for the moving volume.
+        """Return the displacement field (B, 3, D, H, W) for ``warp_flow`` in voxels, affine part included.
 
         Args:
             image: (B, 2, D, H, W), channel 0 the moving, channel 1 the fixed volume, on one grid.
@@ -165,7 +165,7 @@ class RegistrationNet(nn.Module):
         return self.decompose(image).flow
 
     def decompose(self, image: Tensor) -> Alignment:
-        """The same with its affine and its deformable part."""
+        """Return the whole alignment: affine matrix, residual field, and both as one field."""
         if image.dim() != 5 or image.shape[1] != 2:
             raise ValueError(f"RegistrationNet takes (B, 2, D, H, W): moving and fixed, got {list(image.shape)}.")
         return self.head(self.backbone(image[:, :1]), self.backbone(image[:, 1:]))

@@ -11,9 +11,9 @@ class RestorationHead(nn.Sequential):
     """Convolution 3x3x3, group normalisation (four groups), leaky ReLU (slope 0.2), convolution 1x1x1.
 
     Args:
-        in_channels: channels of the backbone's finest map.
-        hidden_channels: a multiple of 4.
-        out_channels: channels of the image.
+        in_channels: Channels of the backbone's finest map.
+        hidden_channels: A multiple of 4.
+        out_channels: Channels of the image.
 
     Raises:
         ValueError: ``hidden_channels`` is no multiple of 4.

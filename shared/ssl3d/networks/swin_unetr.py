@@ -19,10 +19,10 @@ class SwinUNETRBackbone(Backbone, SwinUNETR):
     It cannot be scripted, as no Swin transformer of MONAI can: a trace holds one size of the input.
 
     Args:
-        in_channels: channels of the input, at least 1.
-        feature_size: width of the finest map, a multiple of 12.
-        use_v2: with a residual convolution block before each stage of the transformer.
-        **swin: further arguments of ``monai.networks.nets.SwinUNETR``, such as ``use_checkpoint``.
+        in_channels: Channels of the input, at least 1.
+        feature_size: Width of the finest map, a multiple of 12.
+        use_v2: With a residual convolution block before each stage of the transformer.
+        **swin: Further arguments of ``monai.networks.nets.SwinUNETR``, such as ``use_checkpoint``.
 
     Raises:
         ValueError: for an argument that MONAI refuses, or an input that is not (B, in_channels, D, H, W).
@@ -63,5 +63,5 @@ class SwinUNETRBackbone(Backbone, SwinUNETR):
         return Features(maps, decoder)
 
     def encode(self, x: Tensor) -> List[Tensor]:
-        """The encoder maps of ``forward`` alone, on the padded grid."""
+        """Return only the encoder maps of ``forward``, on the padded grid."""
         return self.swinViT(self.padded(x), self.normalize)

@@ -9,8 +9,8 @@ class VoxelwiseNet(nn.Module):
     """A backbone with a 1x1x1 convolution on its finest decoder map.
 
     Args:
-        backbone: see ``Backbone``.
-        out_channels: at least 1.
+        backbone: See ``Backbone``.
+        out_channels: At least 1.
 
     Raises:
         ValueError: when ``out_channels`` is below 1, or the backbone lacks what heads need.

@@ -15,7 +15,7 @@ class TokenHead(nn.Sequential):
     training equals inference, and several processes need not talk.
 
     Args:
-        in_channels, hidden_channels, out_channels: at least 1.
+        in_channels, hidden_channels, out_channels: At least 1.
 
     Raises:
         ValueError: a number of channels below 1.
@@ -45,9 +45,9 @@ class TokenNet(nn.Module):
     each through a head of its own. The decoder has no part in it: its weights are frozen.
 
     Args:
-        backbone: see ``Backbone``.
-        stride: voxels of a token along each axis, one of the backbone's ``encoder_strides``.
-        hidden_channels, out_channels: of the heads.
+        backbone: See ``Backbone``.
+        stride: Voxels of a token along each axis, one of the backbone's ``encoder_strides``.
+        hidden_channels, out_channels: Of the heads.
 
     Raises:
         ValueError: a stride that the backbone does not have.

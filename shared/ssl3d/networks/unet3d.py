@@ -20,9 +20,9 @@ class UNet3d(Backbone):
     Weights are kept channels-last, the layout in which 3D convolutions run fastest on CPUs and on tensor cores.
 
     Args:
-        in_channels: channels of the input, at least 1.
-        channels: width of each level from fine to coarse, at least two, each a multiple of 8.
-        stem_stride: stride of the first convolution, 1 or 2.
+        in_channels: Channels of the input, at least 1.
+        channels: Width of each level from fine to coarse, at least two, each a multiple of 8.
+        stem_stride: Stride of the first convolution, 1 or 2.
 
     Raises:
         ValueError: for an argument outside these bounds, or an input that is not (B, in_channels, D, H, W).
@@ -86,7 +86,7 @@ class UNet3d(Backbone):
         return Features(encoder, decoder)
 
     def encode(self, x: Tensor) -> List[Tensor]:
-        """The encoder maps of ``forward`` alone, on the padded grid, at a quarter of its time in the default width."""
+        """Return only the encoder maps of ``forward``, on the padded grid; 4 times faster at the default width."""
         x = self.padded(x)
         encoder: List[Tensor] = []
         for level, block in enumerate(self.encoder):

@@ -27,9 +27,9 @@ class Outcome(NamedTuple):
     """A row of the table, as the picture shows it.
 
     Attributes:
-        start, labels: of the runs.
-        dice: mean Dice and its interval.
-        difference: the same of the difference from scratch; None where there is none.
+        start, labels: Of the runs.
+        dice: Mean Dice and its interval.
+        difference: The same of the difference from scratch; None where there is none.
     """
 
     start: str
@@ -125,7 +125,7 @@ def _rows(arms: list[Arm], results: list[Outcome], classes: list[str]) -> Iterat
 
 
 def _distance(arm: Arm) -> str:
-    """The mean distance of the structures that were found, and how many were not."""
+    """Format the mean surface distance of the found structures, and the number of missed ones."""
     mean = _number(summarise(mean_of(arm.distance)).mean, ".2f")
     scored = np.isfinite(arm.dice)
     missed = int((scored & ~np.isfinite(arm.distance)).sum())
@@ -163,7 +163,7 @@ def _write_cases(arms: list[Arm], classes: list[str], path: Path) -> None:
 
 
 def outcomes(arms: Sequence[Arm]) -> list[Outcome]:
-    """What the arms of a study came to."""
+    """Summarise the arms of a study: mean Dice, and the difference from training from scratch."""
     scratch = {arm.labels: arm for arm in arms if arm.start == "scratch"}
     return [
         Outcome(arm.start, arm.labels, summarise(_means(arm)), _difference(arm, scratch.get(arm.labels)))
@@ -223,7 +223,7 @@ def _command(
 
 
 def _public(dataset_dir: Path) -> str:
-    """A data folder as others can write it: below ``$SSL3D_DATA`` where that holds it."""
+    """Return a data folder in a form that works for others: below ``$SSL3D_DATA`` if it lies there."""
     data = os.environ.get("SSL3D_DATA")
     if data and dataset_dir.is_relative_to(Path(data).resolve()):
         return f"$SSL3D_DATA/{dataset_dir.relative_to(Path(data).resolve())}"
@@ -231,6 +231,6 @@ def _public(dataset_dir: Path) -> str:
 
 
 def _here(path: Path) -> str:
-    """A path for a command in the working directory: relative to it where it lies below."""
+    """Return a path for a command line: relative to the working directory if it lies below."""
     below = path.is_relative_to(Path.cwd()) and path != Path.cwd()
     return shlex.quote(str(path.relative_to(Path.cwd()) if below else path))

@@ -63,7 +63,7 @@ class Run(NamedTuple):
 
 
 def check_settings(bundle: Path, settings: Mapping[str, str]) -> ConfigParser:
-    """The bundle's training config with the settings of a study.
+    """Read the bundle's training config and apply the settings of a study.
 
     Raises:
         FileNotFoundError: ``bundle`` has no ``configs/train.json``.
@@ -102,7 +102,7 @@ def _did_you_mean(flags: Sequence[str]) -> str:
 
 
 def read_cases(parser: ConfigParser, dataset_dir: Path) -> tuple[Source, Split]:
-    """The cases of a study and their sections, as the bundle divides them.
+    """Return the cases of a study in the sections into which the bundle divides them.
 
     Raises:
         FileNotFoundError, ValueError: See ``read_source`` and ``split_source``.
@@ -187,7 +187,7 @@ def write_folds(source: Source, divided: Split, count: int, root: Path) -> list[
 
 
 def smallest_training(files: Sequence[Path]) -> int:
-    """Number of training cases in the fold that has the fewest."""
+    """Return the smallest number of training cases of all folds."""
     return min(len(json.loads(file.read_text(encoding="utf-8"))["training"]) for file in files)
 
 

@@ -20,11 +20,11 @@ class Arm(NamedTuple):
     """The runs of all seeds from one start with one number of labels.
 
     Attributes:
-        labels: number of labelled cases, as in ``4`` or ``all (25)``.
+        labels: Number of labelled cases, as in ``4`` or ``all (25)``.
         dice: (seeds, cases, classes).
-        distance: the same, 95th percentile of the surface distance in voxels; infinite where a class was missed.
-        cases: their names, (cases,).
-        history: rows of each seed's ``history.csv``.
+        distance: The same, 95th percentile of the surface distance in voxels; infinite where a class was missed.
+        cases: Their names, (cases,).
+        history: Rows of each seed's ``history.csv``.
     """
 
     start: str
@@ -67,7 +67,7 @@ def read_arm(runs: Sequence[Run], root: Path, section: str) -> Arm:
 
 
 def _number_of_labels(runs: Sequence[Run], root: Path) -> str:
-    """The number of labelled cases; for ``all`` the one that was trained on, which may differ between folds."""
+    """Return the number of labelled cases; for ``all`` the number trained on, which may differ between folds."""
     files = [_written(run.folder(root), cases.FILE) for run in runs]
     if runs[0].labels != "all" or not all(file.is_file() for file in files):
         return runs[0].labels
@@ -76,12 +76,12 @@ def _number_of_labels(runs: Sequence[Run], root: Path) -> str:
 
 
 def history_of(folder: Path) -> Path:
-    """The table of a run's epochs."""
+    """Return the path of a run's history.csv."""
     return _written(folder, progress.FILE)
 
 
 def _written(folder: Path, name: str) -> Path:
-    """A file of a training, which a run on synthetic data writes into ``demo``."""
+    """Return the path of an output file of a run; runs on synthetic data write into ``demo``."""
     file = folder / name
     return file if file.is_file() else folder / "demo" / name
 
@@ -102,14 +102,14 @@ def _scores(file: Path) -> tuple[list[str], np.ndarray]:
 
 
 def mean_of(values: np.ndarray) -> np.ndarray:
-    """Mean over the last axis of entries that are numbers; nan where there are none."""
+    """Return the mean over the last axis, ignoring nan and inf; nan if no number is left."""
     known = np.isfinite(values)
     count = known.sum(axis=-1)
     return np.where(count, np.where(known, values, 0).sum(axis=-1) / np.maximum(count, 1), np.nan)
 
 
 def summarise(scores: np.ndarray) -> Estimate:
-    """The estimate of (seeds, cases) over the cases with a score; without interval if these are fewer than ``FEW``."""
+    """Estimate the mean of scores (seeds, cases) over the scored cases; without interval below ``FEW`` cases."""
     scores = scores[:, np.isfinite(scores).any(axis=0)]
     if scores.shape[1] >= FEW:
         return estimate(scores)

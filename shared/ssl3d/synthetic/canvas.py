@@ -16,14 +16,14 @@ class Canvas:
     """A label map and its noise-free images, painted solid by solid.
 
     Args:
-        points: shape ``(3, X, Y, Z)``, template coordinates of the voxels in mm.
-        width: size of a voxel in mm, over which a surface is blended (partial volume).
-        signals: signal of each tissue, shape ``(C,)`` for C images.
+        points: Shape ``(3, X, Y, Z)``, template coordinates of the voxels in mm.
+        width: Size of a voxel in mm, over which a surface is blended (partial volume).
+        signals: Signal of each tissue, shape ``(C,)`` for C images.
 
     Attributes:
-        points: as above.
-        labels: shape ``(X, Y, Z)``, uint8, zero at first.
-        images: shape ``(C, X, Y, Z)``, float32, air at first.
+        points: As above.
+        labels: Shape ``(X, Y, Z)``, uint8, zero at first.
+        images: Shape ``(C, X, Y, Z)``, float32, air at first.
     """
 
     def __init__(self, points: np.ndarray, width: float, signals: dict[str, np.ndarray]) -> None:
@@ -55,8 +55,8 @@ class Canvas:
         """Distance to a long tube, worked out near it only: each piece in its own box.
 
         Args:
-            nodes: the chain, see ``primitives.tube``.
-            margin: mm; as far as this from its surface, and everywhere within, the distance is right.
+            nodes: The chain, see ``primitives.tube``.
+            margin: Mm; as far as this from its surface, and everywhere within, the distance is right.
 
         Returns:
             Distance in mm, at least ``margin`` beyond it, and the box that it fills; None if no voxel is near.

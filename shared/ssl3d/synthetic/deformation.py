@@ -19,9 +19,9 @@ class Frame:
     """The cube of the template that a deformation field covers; at its border the field vanishes.
 
     Attributes:
-        extent: from the centre to a face, mm.
-        spacing: between the nodes of the field, mm.
-        centre: in the template, mm.
+        extent: From the centre to a face, mm.
+        spacing: Between the nodes of the field, mm.
+        centre: In the template, mm.
     """
 
     extent: float
@@ -61,13 +61,13 @@ class Deformation:
     are exact.
 
     Args:
-        frame: where in the template the field lives.
-        generator: source of the random velocity.
-        matrix: shape ``(3, 3)``, linear part M.
-        translation: shape ``(3,)``, t in mm.
-        strength: standard deviation of the random velocity in mm.
-        smoothness: distance in mm over which the random velocity changes.
-        expansions, shifts: growth and moves of single structures, as seen in the subject.
+        frame: Where in the template the field lives.
+        generator: Source of the random velocity.
+        matrix: Shape ``(3, 3)``, linear part M.
+        translation: Shape ``(3,)``, t in mm.
+        strength: Standard deviation of the random velocity in mm.
+        smoothness: Distance in mm over which the random velocity changes.
+        expansions, shifts: Growth and moves of single structures, as seen in the subject.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Deformation:
 
 
 def _random_velocity(frame: Frame, generator: np.random.Generator, strength: float, smoothness: float) -> torch.Tensor:
-    """Normal velocities on a coarse grid, cubic between, faded out at the border; shape ``(1, 3, X, Y, Z)``, mm."""
+    """Draw normal velocities on a coarse grid, cubic between, zero at the border; ``(1, 3, X, Y, Z)``, mm."""
     coarse = round(2 * frame.extent / smoothness) + 1
     values = generator.standard_normal((3, coarse, coarse, coarse))
     spline = CubicSpline(np.arange(coarse), np.eye(coarse))(np.linspace(0, coarse - 1, frame.nodes))  # (nodes, coarse)
@@ -155,9 +155,9 @@ def interpolate(field: torch.Tensor, points: np.ndarray, frame: Frame) -> np.nda
     """Trilinear values of a field, zero outside of its frame.
 
     Args:
-        field: shape ``(1, C, X, Y, Z)`` of any resolution, its border nodes on the faces of the frame.
-        points: shape ``(3, ...)``, template coordinates in mm.
-        frame: where the field lies in the template.
+        field: Shape ``(1, C, X, Y, Z)`` of any resolution, its border nodes on the faces of the frame.
+        points: Shape ``(3, ...)``, template coordinates in mm.
+        frame: Where the field lies in the template.
 
     Returns:
         Shape ``(C, ...)``, in the dtype of ``points``.

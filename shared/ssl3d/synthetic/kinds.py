@@ -20,11 +20,11 @@ class Kind:
 
     Attributes:
         make: ``make(seed, index, size, contrasts)`` gives a subject.
-        labels: names of the label ids, the background first; or of the classes.
-        stem: the files are ``<stem>_000.nii.gz`` and so on.
-        modalities: by contrast, the name that ``dataset.json`` gives it; the first contrast is the default.
-        sized: whether ``size`` sets the size of the volumes.
-        from_label_maps: whether a folder of label maps can replace the template.
+        labels: Names of the label ids, the background first; or of the classes.
+        stem: The files are ``<stem>_000.nii.gz`` and so on.
+        modalities: By contrast, the name that ``dataset.json`` gives it; the first contrast is the default.
+        sized: Whether ``size`` sets the size of the volumes.
+        from_label_maps: Whether a folder of label maps can replace the template.
     """
 
     make: Callable[[int, int, int, tuple[str, ...]], Subject]

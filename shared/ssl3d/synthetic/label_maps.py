@@ -25,10 +25,10 @@ class LabelMaps:
     """A folder of label maps (``.nii``, ``.nii.gz``): the template of subject i is map ``i`` modulo their number.
 
     Args:
-        folder: where they lie.
+        folder: Where they lie.
 
     Attributes:
-        ids: all label ids of the folder, ascending, 0 first; a subject's label k stands for ``ids[k]``.
+        ids: All label ids of the folder, ascending, 0 first; a subject's label k stands for ``ids[k]``.
 
     Raises:
         FileNotFoundError: the folder does not exist.

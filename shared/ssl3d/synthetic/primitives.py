@@ -17,9 +17,10 @@ def ellipsoid(points: np.ndarray, centre: Vector, radii: Vector, tilt: float = 0
     """Distance to an ellipsoid, exact at its surface to first order.
 
     Args:
-        points: shape ``(3, ...)``, mm.
-        centre, radii: mm.
-        tilt: rotation of the ellipsoid about the first axis, in degrees (positive lifts its front).
+        points: Shape ``(3, ...)``, mm.
+        centre: Centre of the ellipsoid, mm.
+        radii: Half axes of the ellipsoid, mm.
+        tilt: Rotation of the ellipsoid about the first axis, in degrees (positive lifts its front).
 
     Returns:
         Shape ``(...)``, mm.
@@ -47,12 +48,12 @@ def tube(points: np.ndarray, nodes: Sequence[Node]) -> np.ndarray:
 
 
 def mirrored(nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """The same chain on the other side of the body."""
+    """Mirror a chain to the other side of the body."""
     return tuple((-x, y, z, radius) for x, y, z, radius in nodes)
 
 
 def smooth_path(nodes: Sequence[Node], step: float) -> tuple[Node, ...]:
-    """The same chain bent smoothly: a cubic spline through its nodes, cut about every ``step`` mm."""
+    """Smooth a chain: a cubic spline through its nodes, cut about every ``step`` mm."""
     values = np.array(nodes, np.float64)
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(values[:, :3], axis=0), axis=1))])
     dense = CubicSpline(along, values)(np.linspace(0, along[-1], max(round(along[-1] / step), len(nodes)) + 1))
@@ -63,8 +64,8 @@ def outline(points: np.ndarray, levels: tuple[Level, ...]) -> np.ndarray:
     """Distance to a trunk that is given by its cross-sections, along the ray from the section's centre.
 
     Args:
-        points: shape ``(3, ...)``, mm.
-        levels: ascending in z; between them the sections change smoothly, beyond them they stay. A section is the
+        points: Shape ``(3, ...)``, mm.
+        levels: Ascending in z; between them the sections change smoothly, beyond them they stay. A section is the
             superellipse of power 2.5, symmetric about x = 0, between ``back`` and ``front``.
 
     Returns:
@@ -81,8 +82,8 @@ def angle_from_back(points: np.ndarray, levels: tuple[Level, ...]) -> np.ndarray
     """How far around a trunk points lie, either side alike: 0 at the back, 90 at the side, 180 degrees in front.
 
     Args:
-        points: shape ``(3, ...)``, mm.
-        levels: as of ``outline``.
+        points: Shape ``(3, ...)``, mm.
+        levels: As of ``outline``.
 
     Returns:
         Shape ``(...)``, degrees.
@@ -92,7 +93,7 @@ def angle_from_back(points: np.ndarray, levels: tuple[Level, ...]) -> np.ndarray
 
 
 def grain(points: np.ndarray, size: float) -> np.ndarray:
-    """A fixed random function of about unit variance that changes over ``size`` mm; points ``(3, ...)`` in mm."""
+    """Evaluate a fixed random function of about unit variance that varies over ``size`` mm at ``(3, ...)`` mm."""
     return ndimage.map_coordinates(_lattice(), points / np.float32(size), order=1, mode="grid-wrap") / np.float32(0.55)
 
 

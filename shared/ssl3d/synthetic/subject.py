@@ -25,12 +25,12 @@ class Subject:
     """A subject as it is written.
 
     Attributes:
-        images: by contrast; shape ``(X, Y, Z)``, int16.
-        label: shape ``(X, Y, Z)``, uint8.
-        field: shape ``(X, Y, Z, 3)``, float32: displacement from each voxel to its point of the template, mm, RAS.
-        affine: shape ``(4, 4)``, voxel to world (mm, RAS).
-        landmarks: points of the world in mm, by name, with the label id that each lies in.
-        category: class number of the whole subject, where the kind has classes in the place of label maps.
+        images: By contrast; shape ``(X, Y, Z)``, int16.
+        label: Shape ``(X, Y, Z)``, uint8.
+        field: Shape ``(X, Y, Z, 3)``, float32: displacement from each voxel to its point of the template, mm, RAS.
+        affine: Shape ``(4, 4)``, voxel to world (mm, RAS).
+        landmarks: Points of the world in mm, by name, with the label id that each lies in.
+        category: Class number of the whole subject, where the kind has classes in the place of label maps.
     """
 
     images: Mapping[str, np.ndarray]
@@ -44,7 +44,7 @@ class Subject:
 def placed(
     landmarks: Iterable[Landmark], ids: Mapping[str, int], deformation: Deformation
 ) -> dict[str, tuple[np.ndarray, int]]:
-    """The landmarks of a template in the world of a subject, in the form of ``Subject.landmarks``."""
+    """Map the landmarks of a template to the world of a subject, in the form of ``Subject.landmarks``."""
     marks = list(landmarks)
     points = deformation.to_subject(np.array([mark.point for mark in marks]).T).T
     return {mark.name: (point, ids[mark.label]) for mark, point in zip(marks, points, strict=True)}
@@ -76,7 +76,7 @@ def smooth_texture(generator: np.random.Generator, shape: tuple[int, ...], spaci
 
 
 def reoriented(subject: Subject, codes: str) -> Subject:
-    """The same subject with its voxels stored in another orientation, such as ``"LPS"``; the world stays as it is."""
+    """Store the voxels of a subject in another orientation, such as ``"LPS"``; world coordinates do not change."""
     target = nib.orientations.axcodes2ornt(codes)
     transform = nib.orientations.ornt_transform(nib.io_orientation(subject.affine), target)
 

@@ -42,7 +42,7 @@ def synthesize(
     The set is built in a folder beside ``output_dir`` and renamed when complete. A set of the same settings is reused.
 
     Args:
-        kind: one of ``KINDS``. All but the crops vary in orientation and slice thickness.
+        kind: One of ``KINDS``. All but the crops vary in orientation and slice thickness.
 
             - ``brain_mri``: whole heads in a field of view of 192 mm;
             - ``hippocampus_mri``: crops of 1 mm voxels around the right hippocampus with the labels of MSD Task04;
@@ -53,15 +53,15 @@ def synthesize(
             - ``heart_ct``: about 190 x 190 x 160 mm, the left chambers filled with contrast medium, with the seven
               structures of the MM-WHS challenge and, as an eighth label, the coronary arteries: these lie outside of
               the seven, so that one label map holds both.
-        output_dir: new or empty folder, or one with a set of the same settings.
-        subjects: how many, at least 1.
-        seed: from 0 up.
-        size: voxels along an axis of a ``brain_mri`` volume, so 192 / size mm each, or of a slice of a CT, so about 370
+        output_dir: New or empty folder, or one with a set of the same settings.
+        subjects: How many, at least 1.
+        seed: From 0 up.
+        size: Voxels along an axis of a ``brain_mri`` volume, so 192 / size mm each, or of a slice of a CT, so about 370
             / size mm each (190 / size of a heart), at least 16. The crops of ``hippocampus_mri`` keep their own sizes
             (31-43 x 40-59 x 24-47).
-        contrasts: of MR: ``t1n, t1c, t2w, t2f`` (T1, T1 contrast-enhanced, T2, FLAIR), a sequence or comma-separated;
+        contrasts: Of MR: ``t1n, t1c, t2w, t2f`` (T1, T1 contrast-enhanced, T2, FLAIR), a sequence or comma-separated;
             of CT: ``ct``; None: the kind's first.
-        label_maps: for ``brain_mri``, a folder of NIfTI label maps to deform and paint with one random contrast per
+        label_maps: For ``brain_mri``, a folder of NIfTI label maps to deform and paint with one random contrast per
             structure in the place of the template; ``contrasts`` then does not apply.
 
     Returns:
@@ -116,7 +116,7 @@ def synthesize(
 
 
 def _contrasts(kind: Kind, contrasts: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The contrasts as asked for, or the kind's first."""
+    """Return the requested contrasts, or the first contrast of the kind."""
     if contrasts is None:
         return (next(iter(kind.modalities)),)
     names = tuple(part.strip() for part in contrasts.split(",")) if isinstance(contrasts, str) else tuple(contrasts)

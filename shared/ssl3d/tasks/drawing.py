@@ -38,11 +38,11 @@ class Plane(NamedTuple):
     """A direction from which to look at a volume that is oriented RAS.
 
     Attributes:
-        name: of the plane.
-        seen: where the viewer stands.
-        axis: axis of the volume across the plane.
-        across, up: axes of the volume in the plane; both run against the columns and rows of the picture.
-        left, top: what of the patient is there in the picture.
+        name: Of the plane.
+        seen: Where the viewer stands.
+        axis: Axis of the volume across the plane.
+        across, up: Axes of the volume in the plane; both run against the columns and rows of the picture.
+        left, top: What of the patient is there in the picture.
     """
 
     name: str
@@ -135,7 +135,7 @@ def show(
         axes: Axes of matplotlib.
         picture: (rows, columns) intensities or (rows, columns, 3 or 4) colours, row 0 at the top; NaN means hidden.
         plane: Plane of the picture.
-        spacing: mm per voxel of the volume along D, H, W.
+        spacing: Mm per voxel of the volume along D, H, W.
         window: Intensities drawn black and white.
         title: Title of the panel.
         letters: Whether to draw the letters; another image of the panel may have them.
@@ -212,7 +212,8 @@ def fit(aspects: Sequence[float], height: float, least: float = 7.0, most: float
     Args:
         aspects: Width over height of each panel of the row.
         height: Height of a panel where the bounds allow it.
-        least, most: Bounds of the width.
+        least: Smallest width.
+        most: Largest width.
     """
     gaps = GAP * (len(aspects) + 1)
     width = float(np.clip(height * sum(aspects) + gaps, least, most))

@@ -27,7 +27,7 @@ def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple
     """Read named points.
 
     Args:
-        path: by its ending ``.csv``, with the columns ``name, x, y, z`` (voxels: ``name, i, j, k``); ``.mrk.json``,
+        path: By its ending ``.csv``, with the columns ``name, x, y, z`` (voxels: ``name, i, j, k``); ``.mrk.json``,
             point lists of 3D Slicer, in LPS or RAS as the file says, whose points that were never placed are left out
             with a warning; any other ``.json``: an object from each name to
             ``[x, y, z]`` or to an object with ``world`` (``voxel``), as synthetic landmarks have it.
@@ -70,10 +70,10 @@ def write_points(
     """Write named points in the format of the ending, see :func:`read_points`; Slicer's in LPS, as Slicer does.
 
     Args:
-        path: of the file; its folder must exist.
-        points: three numbers by name, in these coordinates.
-        scores: of some or all points, kept beside them.
-        coordinates: see :func:`read_points`.
+        path: Of the file; its folder must exist.
+        points: Three numbers by name, in these coordinates.
+        scores: Of some or all points, kept beside them.
+        coordinates: See :func:`read_points`.
 
     Raises:
         ValueError: another ending or word, Slicer's points as voxels.

@@ -10,9 +10,9 @@ class Estimate(NamedTuple):
     """A mean over seeds and cases.
 
     Attributes:
-        mean: over all.
+        mean: Over all.
         low, high: 95 % interval over cases.
-        seed_sd: standard deviation of the seeds' means; nan with one seed.
+        seed_sd: Standard deviation of the seeds' means; nan with one seed.
     """
 
     mean: float

@@ -115,7 +115,7 @@ def draw(
             channels are colours, of others the first is drawn. Intensities in [0, 1], NaN where hidden.
         history: Rows of ``history.csv``.
         title: Title of the whole figure.
-        spacing: mm per voxel along D, H, W.
+        spacing: Mm per voxel along D, H, W.
         names: Names of the volumes.
     """
     from matplotlib.figure import Figure

@@ -17,10 +17,10 @@ class AffineAugmentation:
     voxels.
 
     Args:
-        rotation: largest angle about the axes D, H, W in degrees.
-        scale: lowest and highest factor, the same along all axes; 1.2 shows 1.2 times as much along each.
-        translation: largest shift along D, H, W in mm.
-        spacing: of the volumes, mm a voxel along D, H, W.
+        rotation: Largest angle about the axes D, H, W in degrees.
+        scale: Lowest and highest factor, the same along all axes; 1.2 shows 1.2 times as much along each.
+        translation: Largest shift along D, H, W in mm.
+        spacing: Of the volumes, mm a voxel along D, H, W.
 
     Raises:
         ValueError: a range of another form.
@@ -56,9 +56,9 @@ class AffineAugmentation:
 
         Args:
             draws: (B,) draw numbers; each item's matrices are a function of (seed, draw, purpose).
-            seed: of the run.
-            purpose: a text that no other sampler uses.
-            count: at least 1.
+            seed: Of the run.
+            purpose: A text that no other sampler uses.
+            count: At least 1.
 
         Raises:
             ValueError: draws of another form.

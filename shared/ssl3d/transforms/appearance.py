@@ -46,9 +46,9 @@ class AppearanceAugmentation:
     Boxes, permutation and noise are the same in all channels.
 
     Args:
-        shuffling: probability that an item is shuffled.
-        intensity: probability that a channel's intensities are mapped.
-        painting: probability, before each box, that one more is painted.
+        shuffling: Probability that an item is shuffled.
+        intensity: Probability that a channel's intensities are mapped.
+        painting: Probability, before each box, that one more is painted.
 
     Raises:
         ValueError: a probability outside [0, 1].
@@ -74,8 +74,8 @@ class AppearanceAugmentation:
         Args:
             draws: (B,) draw numbers; each item's parameters are a function of (seed, draw, size, channels).
             size: (D, H, W) in voxels, at least 10 along each axis.
-            seed: of the run.
-            channels: of the images.
+            seed: Of the run.
+            channels: Of the images.
 
         Raises:
             ValueError: draws or sizes of another form, fewer than one channel.
@@ -91,11 +91,11 @@ class AppearanceAugmentation:
         return AppearanceParameters(*(torch.from_numpy(np.stack(values)) for values in zip(*items, strict=True)))
 
     def apply(self, image: Tensor, parameters: AppearanceParameters) -> Tensor:
-        """The corrupted image, in [0, 1].
+        """Return the corrupted image, in [0, 1].
 
         Args:
             image: (B, C, D, H, W), floating point, in [0, 1]; what lies outside is clamped.
-            parameters: of B items, drawn for the size and the channels of ``image``.
+            parameters: Of B items, drawn for the size and the channels of ``image``.
 
         Returns:
             Shape, dtype and device of ``image``.
@@ -145,7 +145,7 @@ class AppearanceAugmentation:
 
 
 def shuffled_positions(corners: Tensor, permutation: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """The voxel (B, D·H·W) that each voxel takes its value from when boxes are permuted, the last box in the lead.
+    """Return the source voxel (B, D·H·W) of each voxel when boxes are permuted; the last of several boxes counts.
 
     Args:
         corners: (B, n), index of the first voxel of each box in the flattened volume, in the order of writing.
@@ -168,6 +168,7 @@ def bezier_curve(control: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndar
 
     Args:
         control: (2, 2), the two control points between, each (x, y).
+        samples: Number of points on the curve.
     """
     t = np.linspace(0, 1, samples)
     weights = np.stack([3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])  # the first end point is the origin
@@ -176,7 +177,7 @@ def bezier_curve(control: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndar
 
 
 def intensity_curve(control: np.ndarray) -> np.ndarray:
-    """The increasing map of [0, 1] onto itself that belongs to two control points (2, 2), at 4097 equal steps."""
+    """Return the increasing curve from [0, 1] to [0, 1] of two control points (2, 2), at 4097 equal steps."""
     x, y = bezier_curve(control, SAMPLES)
     return np.interp(np.linspace(0, 1, BINS + 1), np.sort(x), np.sort(y))
 

@@ -19,8 +19,8 @@ class BlockMask:
     The grid starts at voxel 0; the last blocks of an axis are cut where its length is no multiple of the block size.
 
     Args:
-        block_size: edge of a block in voxels.
-        ratio: share of the blocks that is hidden.
+        block_size: Edge of a block in voxels.
+        ratio: Share of the blocks that is hidden.
         shape: ``cubes``, or ``tubes``, which run through the whole volume along the third axis.
 
     Raises:
@@ -51,7 +51,7 @@ class BlockMask:
         Args:
             draws: (B,) draw numbers; each item's mask is a function of (seed, draw, size).
             size: (D, H, W) in voxels.
-            seed: of the run.
+            seed: Of the run.
             purpose: Text that no other sampler uses; a second mask of the same draws has another.
 
         Raises:
@@ -79,9 +79,9 @@ class HideBlocksd(MapTransform):
     """Set random blocks of an image to 0, the same ones at each call, and keep the mask under ``hidden``.
 
     Args:
-        keys: one key, an image (C, D, H, W).
-        mask: which blocks.
-        seed: another seed hides others.
+        keys: One key, an image (C, D, H, W).
+        mask: Which blocks.
+        seed: Another seed hides others.
 
     Raises:
         ValueError: more than one key.
@@ -94,7 +94,7 @@ class HideBlocksd(MapTransform):
         self.mask, self.seed = mask, seed
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with the masked image and ``hidden`` (1, D, H, W), bool."""
+        """Return ``data`` with the masked image, and ``hidden`` (1, D, H, W), bool, added."""
         image = data[self.keys[0]]
         hidden = self.mask.sample([0], image.shape[1:], self.seed)[0].to(image.device)
         return {**data, self.keys[0]: image * ~hidden, "hidden": hidden}
@@ -104,8 +104,8 @@ class FillBlocksd(MapTransform):
     """Keep a prediction where blocks were hidden by ``HideBlocksd``, and show the image elsewhere.
 
     Args:
-        keys: predictions (C, D, H, W).
-        image: key of the masked image.
+        keys: Predictions (C, D, H, W).
+        image: Key of the masked image.
     """
 
     def __init__(self, keys: KeysCollection, image: str = "image") -> None:
@@ -113,7 +113,7 @@ class FillBlocksd(MapTransform):
         self.image = image
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with the filled images."""
+        """Return ``data`` with the filled images."""
         hidden, image = data["hidden"], data[self.image]
         filled = {key: torch.where(hidden.to(image.device), data[key].to(image.device), image) for key in self.keys}
         return {**data, **filled}

@@ -10,8 +10,8 @@ def split_crops(volume: Tensor, crops: Sequence[int]) -> Tensor:
     """Cut volumes into equal crops that tile them.
 
     Args:
-        volume: shape ``(B, C, D, H, W)``.
-        crops: number of crops along D, H, W.
+        volume: Shape ``(B, C, D, H, W)``.
+        crops: Number of crops along D, H, W.
 
     Returns:
         Shape ``(B · P, C, D / crops[0], H / crops[1], W / crops[2])``; the crops of a volume follow each other, those
@@ -36,8 +36,8 @@ def join_crops(maps: Tensor, crops: Sequence[int]) -> Tensor:
     """Put maps of crops together to maps of the volumes: the inverse of :func:`split_crops`.
 
     Args:
-        maps: shape ``(B · P, C, d, h, w)``.
-        crops: number of crops along D, H, W, with product P.
+        maps: Shape ``(B · P, C, d, h, w)``.
+        crops: Number of crops along D, H, W, with product P.
 
     Returns:
         Shape ``(B, C, crops[0] · d, crops[1] · h, crops[2] · w)``.

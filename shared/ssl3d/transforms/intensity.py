@@ -35,7 +35,7 @@ class ScalePercentiles(ScaleIntensityRangePercentiles):
         return convert_to_tensor(scaled, track_meta=False)
 
     def _range(self, img: Any) -> tuple[Any, Any]:
-        """The values that become ``b_min`` and ``b_max``."""
+        """Return the intensities that become ``b_min`` and ``b_max``."""
         low, high = percentile(img, self.lower), percentile(img, self.upper)
         least, most = img.min(), img.max()
         tolerance = EQUAL * (most - least)

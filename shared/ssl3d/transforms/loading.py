@@ -78,10 +78,10 @@ class LoadVolumed(LoadImaged):
     Label maps whose values are within 1e-3 of whole numbers, as a slope in the header makes them, are rounded.
 
     Args:
-        keys: of paths, or lists of paths, one a channel.
-        allow_missing_keys: see ``LoadImaged``.
-        labels: those of ``keys`` that hold label maps, where ``keys`` has them.
-        weights: a weights file; a warning names each scan that looks like another modality than those that it was
+        keys: Of paths, or lists of paths, one a channel.
+        allow_missing_keys: See ``LoadImaged``.
+        labels: Those of ``keys`` that hold label maps, where ``keys`` has them.
+        weights: A weights file; a warning names each scan that looks like another modality than those that it was
             trained on.
 
     Examples:
@@ -106,7 +106,7 @@ class LoadVolumed(LoadImaged):
         self.register(SeriesReader())
 
     def __call__(self, data: Mapping[Hashable, Any], reader: ImageReader | None = None) -> dict[Hashable, Any]:
-        """``data`` with the volumes in place of their paths."""
+        """Return ``data`` with the volumes in place of their paths."""
         d = super().__call__(data, reader)
         for key in self.key_iterator(d):
             if key in self.labels and isinstance(d[key], Tensor):

@@ -31,9 +31,9 @@ def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.Rando
     large rotation would always go with, say, no shuffling. RandomState, whose stream numpy promises to keep.
 
     Args:
-        seed: of the run.
+        seed: Of the run.
         draws: (B,) draw numbers, a sequence or an integer tensor.
-        purpose: a text that no other sampler uses.
+        purpose: A text that no other sampler uses.
 
     Raises:
         ValueError: no draws, or draws that are not integers from 0.
@@ -56,7 +56,9 @@ def permutations(seed: int, draws: Draws, purpose: str) -> list[Callable[[int], 
     What such a function gives is a function of (seed, draw), of the purpose and of its earlier calls.
 
     Args:
-        seed, draws, purpose: see :func:`random_states`.
+        seed: See :func:`random_states`.
+        draws: See :func:`random_states`.
+        purpose: See :func:`random_states`.
 
     Raises:
         ValueError: see :func:`random_states`.

@@ -52,8 +52,8 @@ class ValidMaskd(MapTransform):
     The mask is uint8 (1, D, H, W), small in a cache; cast it where it is used.
 
     Args:
-        keys: one key, an image (C, D, H, W).
-        mask_key: where the mask goes.
+        keys: One key, an image (C, D, H, W).
+        mask_key: Where the mask goes.
 
     Raises:
         ValueError: more than one key.
@@ -68,7 +68,7 @@ class ValidMaskd(MapTransform):
         self.mask_key = mask_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with the mask, whose affine is the image's."""
+        """Return ``data`` with the mask added, which has the affine of the image."""
         d = dict(data)
         for key in self.key_iterator(d):
             image = convert_to_tensor(d[key], track_meta=get_track_meta())
@@ -80,7 +80,7 @@ class KeepAffined(MapTransform):
     """Keep an image's affine as an entry of its own, ``affine`` (4, 4), float64: a cache of tensors drops metadata.
 
     Args:
-        keys: one key, a ``MetaTensor`` (C, D, H, W); put it after the last transform that moves or pads.
+        keys: One key, a ``MetaTensor`` (C, D, H, W); put it after the last transform that moves or pads.
 
     Raises:
         ValueError: more than one key.
@@ -92,7 +92,7 @@ class KeepAffined(MapTransform):
             raise ValueError(f"KeepAffined keeps the affine of one image, got keys {self.keys}.")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with ``affine``."""
+        """Return ``data`` with ``affine`` added."""
         d = dict(data)
         for key in self.key_iterator(d):
             d["affine"] = torch.as_tensor(d[key].affine).double().cpu()

@@ -45,12 +45,12 @@ class SpatialAugmentation:
     faces of the volume, and its width is the same in all draws.
 
     Args:
-        rotation: largest angle about each axis in radians.
-        scale: factors along each axis are 1 ± this.
-        shear: largest of the six shear angles in radians.
-        translation: largest shift along each axis, as a fraction of the extent.
-        elastic: largest standard deviation of the elastic displacement along each axis in voxels, over the draws.
-        elastic_spacing: distance between the control points in voxels; the correlation falls to 1/e at 1.15 of it.
+        rotation: Largest angle about each axis in radians.
+        scale: Factors along each axis are 1 ± this.
+        shear: Largest of the six shear angles in radians.
+        translation: Largest shift along each axis, as a fraction of the extent.
+        elastic: Largest standard deviation of the elastic displacement along each axis in voxels, over the draws.
+        elastic_spacing: Distance between the control points in voxels; the correlation falls to 1/e at 1.15 of it.
 
     Raises:
         ValueError: a negative range; one that may fold: a scale of 1 or more, a shear of ``atan(1/2)`` or more, an
@@ -104,7 +104,7 @@ class SpatialAugmentation:
         Args:
             draws: (B,) draw numbers; each item's parameters are a function of (seed, draw, size).
             size: (D, H, W) in voxels.
-            seed: of the run.
+            seed: Of the run.
             purpose: Text that no other sampler uses; a second augmentation of the same draws has another.
 
         Raises:
@@ -116,7 +116,7 @@ class SpatialAugmentation:
         return SpatialParameters(torch.cat(matrix), torch.cat(control))
 
     def field(self, parameters: SpatialParameters, size: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-        """The displacement field (B, 3, D, H, W) in voxels, float32 on ``device``.
+        """Return the displacement field (B, 3, D, H, W) in voxels, float32 on ``device``.
 
         Raises:
             ValueError: ``size`` is not the one that the parameters were drawn for, as far as the number of control
@@ -139,8 +139,8 @@ class SpatialAugmentation:
         nearest voxel. Outside of a volume lie zeros, so that a mask of real voxels is 0 where nothing was known.
 
         Args:
-            parameters: of B items.
-            volumes: each (B, C, D, H, W), with its own number of channels and dtype.
+            parameters: Of B items.
+            volumes: Each (B, C, D, H, W), with its own number of channels and dtype.
 
         Returns:
             The warped volumes, with their shapes and dtypes.

@@ -48,7 +48,7 @@ class FileOrderWriter(NibabelWriter):
     def create_backend_obj(  # type: ignore[override]
         cls, data_array: NdarrayOrTensor, affine: NdarrayOrTensor | None = None, dtype: DtypeLike = None, **options: Any
     ) -> nib.Nifti1Image:
-        """The image of nibabel that is written, of ``data_array`` itself where it has the ``dtype``."""
+        """Return the nibabel image to write, without copying ``data_array`` if it already has the ``dtype``."""
         array = np.asarray(data_array)
         matrix = np.eye(4) if affine is None else to_affine_nd(3, np.asarray(affine))
         return nib.Nifti1Image(array.astype(array.dtype if dtype is None else dtype, copy=False), matrix, **options)
@@ -80,7 +80,7 @@ class FileOrderReader(NibabelReader):
 
 
 def _by_content(file: str) -> Any:
-    """A NIfTI image of version 1 or 2, whatever its file is called."""
+    """Return a NIfTI image of version 1 or 2, whatever its file is called."""
     with ImageOpener(file) as stream:
         start = stream.read(nib.Nifti2Header.sizeof_hdr)
     kind = nib.Nifti1Image if nib.Nifti1Header.may_contain_header(start) else nib.Nifti2Image

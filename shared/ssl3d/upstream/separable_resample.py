@@ -69,7 +69,7 @@ class SeparableResample(SpatialResample):
         return MetaTensor(values).copy_meta_from(traced)
 
     def inverse(self, data: Tensor) -> Tensor:
-        """``data`` on the grid that the last call came from."""
+        """Return ``data`` on the grid from before the last call."""
         applied = self.pop_transform(data)
         past = applied[TraceKeys.EXTRA_INFO]
         with self.trace_transform(False):
@@ -93,9 +93,10 @@ def resample_axes(
 
     Args:
         volume: (C, D, H, W), any type and strides.
-        scale, shift: three numbers in voxels of ``volume``.
-        size: three numbers, voxels of the new grid.
-        nearest: take the nearest voxel, halves to the even one, instead of interpolating linearly.
+        scale: Three numbers, sides of a new voxel in voxels of ``volume``.
+        shift: Three numbers, position of the first new voxel in voxels of ``volume``.
+        size: Three numbers, voxels of the new grid.
+        nearest: Take the nearest voxel, halves to the even one, instead of interpolating linearly.
 
     Returns:
         (C, *size), first axis fastest, as NIfTI files have it; float32, of ``nearest`` the type of ``volume``.
@@ -122,7 +123,7 @@ def _along(x: Tensor, dim: int, scale: float, shift: float, size: int, nearest: 
 
 
 def _voxels(img: Tensor, dst_affine: Tensor | None, size: np.ndarray) -> np.ndarray | None:
-    """The matrix (4, 4) from voxels of the new grid to those of ``img``; None where the axes are not parallel."""
+    """Return the matrix (4, 4) from voxels of the new grid to those of ``img``; None if the axes are not parallel."""
     if not isinstance(img, MetaTensor) or not get_track_meta() or img.ndim != 4 or dst_affine is None:
         return None
     source = img.affine.detach().cpu().numpy().astype(np.float64)

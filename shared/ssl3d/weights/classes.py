@@ -21,10 +21,10 @@ class Classes:
     """The classes of a segmentation, and how the label ids of a data set become them.
 
     Attributes:
-        classes: names of all classes of the network, without the background.
-        given: label ids of the data set, ascending.
-        ours: class of each id, 0 for an id that is none of the network's classes.
-        annotated: classes that the data set has, background first: what can be scored on it.
+        classes: Names of all classes of the network, without the background.
+        given: Label ids of the data set, ascending.
+        ours: Class of each id, 0 for an id that is none of the network's classes.
+        annotated: Classes that the data set has, background first: what can be scored on it.
     """
 
     classes: list[str]
@@ -65,11 +65,12 @@ def training_classes(
     4. the classes of the bundle.
 
     Args:
-        bundle_names: the bundle's own classes, as ``label_names``.
-        label_names: names such as ``"head,body,tail"`` or a list of them; None: see above.
-        dataset_dir, datalist: the data set; see :func:`ssl3d.data.data_set_names`.
-        map: how the ids of the data set become classes; see :func:`ssl3d.data.label_map`. None: they are the numbers
-            of the classes.
+        bundle_names: The bundle's own classes, as ``label_names``.
+        label_names: Names such as ``"head,body,tail"`` or a list of them; None: see above.
+        dataset_dir: Folder of the data set, see :func:`ssl3d.data.data_set_names`.
+        datalist: JSON file of the data set, see :func:`ssl3d.data.data_set_names`.
+        map: Label map from the ids of the data set to classes, see :func:`ssl3d.data.label_map`. None: the ids are
+            the class numbers.
 
     Raises:
         FileNotFoundError: there is no such folder, or no such file of a label map.
@@ -101,10 +102,12 @@ def trained_classes(
     evaluation compares classes by number.
 
     Args:
-        bundle_names: the bundle's own classes, as ``label_names``.
-        weights: the file; where there is none, the network is built for the bundle's classes.
-        label_names: other names for the same classes, or the classes of weights whose passport does not name them.
-        dataset_dir, datalist, map: see :func:`training_classes`.
+        bundle_names: The bundle's own classes, as ``label_names``.
+        weights: Weights file; None: the network is built for the bundle's classes.
+        label_names: Other names for the same classes, or the classes of weights whose passport does not name them.
+        dataset_dir: See :func:`training_classes`.
+        datalist: See :func:`training_classes`.
+        map: See :func:`training_classes`.
 
     Raises:
         ValueError: ``label_names`` has more or fewer names than the weights have classes; also see

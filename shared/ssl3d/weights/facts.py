@@ -19,7 +19,7 @@ def preprocessing(transform: Compose) -> dict[str, Any]:
     """Orientation, spacing, intensity and crop in the form of a passport, as far as a chain of transforms sets them.
 
     Args:
-        transform: dictionary transforms; those of the image are read.
+        transform: Dictionary transforms; those of the image are read.
 
     Returns:
         any of ``orientation`` (letters), ``spacing`` (three numbers, mm), ``intensity`` (dictionary with ``kind``) and

@@ -30,8 +30,8 @@ def tensors_in(content: bytes, path: str | Path) -> dict[str, Tensor]:
     keys is there, the only dictionary of tensors.
 
     Args:
-        content: of the file.
-        path: for messages.
+        content: Of the file.
+        path: For messages.
 
     Raises:
         ValueError: the file is damaged or none of these; it holds other objects than tensors, or no state dictionary,
@@ -74,7 +74,7 @@ def _unpickled(content: bytes, path: str | Path) -> Any:
 
 
 def _state(tree: Any, path: str | Path, depth: int = 0) -> dict[str, Tensor]:
-    """The state dictionary in a tree of dictionaries; empty where there is none."""
+    """Find the state dictionary in a tree of dictionaries; empty if there is none."""
     if not isinstance(tree, Mapping) or depth > DEEPEST:
         return {}
     for key in KEYS:

@@ -8,14 +8,14 @@ PLACES = ("model.pt", "demo/model.pt", "models/model.pt")  # of a run, of one on
 
 
 def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | None:
-    """The weights file that a bundle's ``pretrained`` means.
+    """Return the weights file that a bundle's ``pretrained`` names.
 
     Args:
         name_or_path: ``none`` in any case, or None: no weights. A bundle's name: ``models/model.pt`` of that bundle
             beside ``bundle_root``, else below the folder in the environment variable ``SSL3D_BUNDLES``. Anything else:
             a path, relative to the working directory; of a folder, such as the output folder of a run, the
             ``model.pt`` in it.
-        bundle_root: folder of the bundle that asks.
+        bundle_root: Folder of the bundle that asks.
 
     Returns:
         An existing file, or None for no weights.

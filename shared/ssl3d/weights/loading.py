@@ -25,13 +25,13 @@ class LoadReport:
     """What became of each entry.
 
     Attributes:
-        matched: entries of the network that were filled as they are.
-        adapted: entries of the network that were filled after a change of their input channels.
-        missing: entries of the network that the file did not fill; they keep their values.
-        unexpected: entries of the file that were not used.
-        fraction: share of the elements that fit (matched or adapted), 0 .. 1, of the part that counts (see ``load``).
-        part: the part that counts: ``file``, ``network``, ``network's backbone`` or ``network's encoder``.
-        misfits: entries that both have and that differ: name -> shape or type in the file, and in the network.
+        matched: Entries of the network that were filled as they are.
+        adapted: Entries of the network that were filled after a change of their input channels.
+        missing: Entries of the network that the file did not fill; they keep their values.
+        unexpected: Entries of the file that were not used.
+        fraction: Share of the elements that fit (matched or adapted), 0 .. 1, of the part that counts (see ``load``).
+        part: The part that counts: ``file``, ``network``, ``network's backbone`` or ``network's encoder``.
+        misfits: Entries that both have and that differ: name -> shape or type in the file, and in the network.
     """
 
     matched: list[str]
@@ -92,12 +92,12 @@ def load(
     - without either, the floating-point elements of the file.
 
     Args:
-        network: any module.
-        path: a file of tensors, written by ``save``, ``torch.save`` or ``safetensors``. A JSON of the same name beside
+        network: Any module.
+        path: A file of tensors, written by ``save``, ``torch.save`` or ``safetensors``. A JSON of the same name beside
             it is its passport: it must be valid and name the file's sha256.
-        min_match: smallest share to accept, 0 .. 1. With ``part="network"``, 1.0 asks for every entry.
+        min_match: Smallest share to accept, 0 .. 1. With ``part="network"``, 1.0 asks for every entry.
         part: None, ``"encoder"``, ``"backbone"`` or ``"network"``.
-        prefix: where the backbone stands in the network, with its final dot.
+        prefix: Where the backbone stands in the network, with its final dot.
 
     Raises:
         WeightsMismatch: less than ``min_match`` fits, or nothing at all; ``.report`` tells, the network is unchanged.
@@ -193,7 +193,7 @@ def _entries_of(network: nn.Module, part: str, names: list[str], prefix: str) ->
 
 
 def _spellings(name: str, prefix: str) -> Iterator[str]:
-    """What a file's entry may be called in the network, the most literal first."""
+    """Yield the names that an entry of a file may have in the network, the most literal first."""
     yield name
     name = name.replace("_orig_mod.", "")  # compiled modules have it at any place
     while True:

@@ -23,26 +23,26 @@ class Passport:
     """Provenance of one weights file; the JSON beside it (``model.pt`` has ``model.json``) holds exactly these fields.
 
     Attributes:
-        method: how the weights were learned, such as ``"gvsl"``, ``"mae"`` or ``"supervised"``.
-        backbone: class of the backbone, such as ``"UNet3d"``.
-        backbone_arguments: the arguments that build it, in JSON's types.
-        part: what the file claims to fill: ``"encoder"``, ``"backbone"`` or ``"network"`` (everything).
-        network: which network it is, such as ``"student"``, ``"teacher"`` or ``"SegmentationNet"``.
-        trained: what of the backbone the training reached, and a transfer takes: ``"backbone"`` or ``"encoder"``.
-        corpus: training data, one ``{"name", "count", "licence"}`` a set; count = number of volumes.
+        method: How the weights were learned, such as ``"gvsl"``, ``"mae"`` or ``"supervised"``.
+        backbone: Class of the backbone, such as ``"UNet3d"``.
+        backbone_arguments: The arguments that build it, in JSON's types.
+        part: What the file claims to fill: ``"encoder"``, ``"backbone"`` or ``"network"`` (everything).
+        network: Which network it is, such as ``"student"``, ``"teacher"`` or ``"SegmentationNet"``.
+        trained: What of the backbone the training reached, and a transfer takes: ``"backbone"`` or ``"encoder"``.
+        corpus: Training data, one ``{"name", "count", "licence"}`` a set; count = number of volumes.
         synthetic: True when any of the training images was made by a computer.
-        spacing: voxel size in mm along the three axes of ``orientation``.
-        orientation: three letters, such as ``"RAS"``: where the axes (D, H, W) point.
+        spacing: Voxel size in mm along the three axes of ``orientation``.
+        orientation: Three letters, such as ``"RAS"``: where the axes (D, H, W) point.
         intensity: ``{"kind": "window", "lower", "upper"}`` in the image's unit (HU for CT), ``{"kind": "percentiles",
             "lower", "upper"}`` in 0 .. 100, or ``{"kind": "z-score"}``.
-        roi_size: training crop (D, H, W) in voxels.
-        steps: optimiser steps.
-        seed: seed of the run.
-        ssl3d_version: version of the package that trained.
-        licence: licence of the weights, with the conditions that the data carry over.
-        sha256: of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
-        results: measured, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
-        label_names: names of the classes 1, 2 and so on of a segmentation; empty for other networks, and in passports
+        roi_size: Training crop (D, H, W) in voxels.
+        steps: Optimiser steps.
+        seed: Seed of the run.
+        ssl3d_version: Version of the package that trained.
+        licence: Licence of the weights, with the conditions that the data carry over.
+        sha256: Of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
+        results: Measured, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
+        label_names: Names of the classes 1, 2 and so on of a segmentation; empty for other networks, and in passports
             of earlier versions, whose weights have the classes of their bundle.
 
     Raises:
@@ -160,7 +160,7 @@ def beside(weights: str | Path) -> Path:
 
 
 def read(path: str | Path) -> Passport:
-    """The passport in a JSON file.
+    """Read a passport from a JSON file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -183,7 +183,7 @@ def read(path: str | Path) -> Passport:
 
 
 def passport_of(weights: str | Path) -> Passport | None:
-    """The passport beside a weights file, None where there is none; whether it fits the file is for ``load`` to check.
+    """Read the passport beside a weights file; None if there is none. Only ``load`` checks that they belong together.
 
     Raises:
         ValueError: as ``read``.
@@ -211,8 +211,8 @@ def differences(passport: Passport, preprocessing: Mapping[str, Any]) -> list[st
     """How a run's preprocessing departs from the one that the weights were trained with, one sentence each.
 
     Args:
-        passport: of the weights.
-        preprocessing: any of ``orientation`` (letters), ``spacing`` (3 numbers, mm) and ``intensity`` in the form of
+        passport: Of the weights.
+        preprocessing: Any of ``orientation`` (letters), ``spacing`` (3 numbers, mm) and ``intensity`` in the form of
             the passport; what is not given is not compared. Numbers agree within 0.1 %.
 
     Raises:

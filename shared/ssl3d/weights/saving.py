@@ -25,10 +25,10 @@ def save(
     passport and load unchecked. The former pair is copied to ``keep`` in the same manner before that.
 
     Args:
-        network: a module, or its state dictionary.
-        path: the weights file; its folder is created. Equal tensors give equal bytes, whatever their memory format.
-        passport: its ``sha256`` is filled in.
-        keep: folder for the pair that stood at ``path`` before, if any; a former one in there is replaced.
+        network: A module, or its state dictionary.
+        path: The weights file; its folder is created. Equal tensors give equal bytes, whatever their memory format.
+        passport: Its ``sha256`` is filled in.
+        keep: Folder for the pair that stood at ``path`` before, if any; a former one in there is replaced.
 
     Returns:
         The passport as written.

@@ -17,8 +17,8 @@ def trained_spacing(weights: str | Path | None, pixdim: Sequence[float]) -> list
     """Return the voxel spacing in mm that weights were trained at.
 
     Args:
-        weights: the file; its passport has the spacing.
-        pixdim: three numbers for weights without a passport.
+        weights: The file; its passport has the spacing.
+        pixdim: Three numbers for weights without a passport.
     """
     passport = None if weights is None else passport_of(Path(weights).expanduser())
     return [float(mm) for mm in (pixdim if passport is None else passport.spacing)]
@@ -28,8 +28,8 @@ def warn_of_other_settings(weights: str | Path, transform: Compose | Sequence[Ca
     """Warn of each setting of a preprocessing that differs from the one that weights were trained with.
 
     Args:
-        weights: the file; without a passport nothing is known, and nothing is said.
-        transform: the preprocessing. Its crop is not compared.
+        weights: The file; without a passport nothing is known, and nothing is said.
+        transform: The preprocessing. Its crop is not compared.
     """
     passport = passport_of(weights)
     if passport is None:
@@ -47,8 +47,9 @@ def other_modality(passport: Passport, low: float, high: float) -> str | None:
     differ from scan to scan, as those of MR do.
 
     Args:
-        passport: of the weights.
-        low, high: percentiles 0.5 and 99.5 of the scan, before any scaling.
+        passport: Passport of the weights.
+        low: Percentile 0.5 of the scan, before any scaling.
+        high: Percentile 99.5 of the scan, before any scaling.
     """
     intensity = passport.intensity
     found = looks_hounsfield(low, high)

@@ -106,14 +106,14 @@ def _named(studies: Mapping[str, Sequence[Header]], folder: Path) -> list[Study]
 
 
 def with_series(item: dict[str, Any], series: str | None, cache_dir: str | Path | None = None) -> dict[str, Any]:
-    """The item; an image of it that is a folder of DICOM files becomes the folder of the series that is meant.
+    """Return the item with each folder of DICOM files replaced by the folder of the chosen series.
 
-    Where it is not clear which that is, the item keeps its folder, for the validation to say so with all other faults.
+    If no series can be chosen, the item keeps its folder, and the validation reports it with all other faults.
 
     Args:
-        item: ``image`` (path, or list of paths, one a channel), ``name``, and ``series`` where it has its own.
-        series: for items without their own: see ``choose_series``.
-        cache_dir: see ``series_folder``.
+        item: Item with ``image`` (path, or list of paths, one per channel), ``name`` and, optionally, ``series``.
+        series: Series for items without ``series``, see ``choose_series``.
+        cache_dir: See ``series_folder``.
 
     Raises:
         ImportError, OSError: see ``series_folder``.
@@ -131,16 +131,16 @@ def with_series(item: dict[str, Any], series: str | None, cache_dir: str | Path 
 
 
 def series_folder(folder: Path, name: str, wanted: str | None = None, cache_dir: str | Path | None = None) -> Path:
-    """A folder that holds the files of one series alone, as links in the order of their positions, named by the case.
+    """Make a folder, named by the case, that links to the files of one series in the order of their positions.
 
-    Its path stands for the series wherever a case's image is named: any program reads it, it changes when a file
-    does, and MONAI names results after it (the ending ``.dicom`` is dropped like that of a file).
+    The folder serves as the path of the case's image: any program can read it, the path changes when a file changes,
+    and MONAI names results after it (without the ending ``.dicom``).
 
     Args:
-        folder: of the case.
-        name: of the case.
-        wanted: see ``choose_series``.
-        cache_dir: where it is made, see ``ssl3d.data.cache_dir``.
+        folder: Folder of the case.
+        name: Name of the case.
+        wanted: Series to choose, see ``choose_series``.
+        cache_dir: Parent of the new folder, see ``ssl3d.data.cache_dir``.
 
     Raises:
         BadFileError: see ``find_volume``.

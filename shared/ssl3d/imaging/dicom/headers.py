@@ -46,20 +46,20 @@ class Header(NamedTuple):
     """One DICOM file. What it does not say is empty, 0 or None.
 
     Attributes:
-        path: of the file.
+        path: Of the file.
         position: (x, y, z) of the first voxel's centre in mm; as all that follows in DICOM's frame, x to the left and y
             to the back.
-        problem: why the file cannot be read; the rest is then empty.
-        study, series: their UIDs; without one for the study, that of the series.
-        number, description: of the series, for people.
+        problem: Why the file cannot be read; the rest is then empty.
+        study, series: Their UIDs; without one for the study, that of the series.
+        number, description: Of the series, for people.
         modality: ``CT``, ``MR``, ``PT`` ...
-        kind: name of the SOP class, such as ``CT Image Storage``.
-        image_type: such as ``("ORIGINAL", "PRIMARY", "AXIAL")``.
+        kind: Name of the SOP class, such as ``CT Image Storage``.
+        image_type: Such as ``("ORIGINAL", "PRIMARY", "AXIAL")``.
         photometric, samples: ``MONOCHROME2`` and 1 for a grey image.
-        frames: images in the file.
+        frames: Images in the file.
         size: (rows, columns).
         spacing: (mm from row to row, mm from column to column).
-        orientation: direction along a row and along a column, 6 numbers.
+        orientation: Direction along a row and along a column, 6 numbers.
         syntax: UID of the transfer syntax, which says how pixels are compressed.
         patient: Digest of the PatientID, which itself is not kept; empty without one.
     """
@@ -92,8 +92,8 @@ def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Head
     its problem. Results are kept for each folder until one of its files changes.
 
     Args:
-        folder: of any depth.
-        cache_dir: see ``ssl3d.data.cache_dir``.
+        folder: Of any depth.
+        cache_dir: See ``ssl3d.data.cache_dir``.
 
     Raises:
         ImportError: there are DICOM files, and pydicom is not installed.
@@ -191,10 +191,10 @@ def _digest(patient: Any) -> str:
 
 
 def import_pydicom() -> Any:
-    """The module ``pydicom``, with its ``pixels``.
+    """Import ``pydicom`` with its module ``pixels``.
 
     Raises:
-        ImportError: with how to install it.
+        ImportError: pydicom is not installed; the message says how to install it.
     """
     try:
         import pydicom
@@ -219,7 +219,7 @@ def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
 
 
 def _shortened(headers: Iterable[Header]) -> dict[str, list]:
-    """What files share is stored once: a series of 300 slices takes 20 kB instead of 150."""
+    """Store what files have in common once: a series of 300 slices takes 20 kB instead of 150."""
     kinds: dict[tuple, int] = {}
     files = [
         [os.path.basename(header.path), header.position, kinds.setdefault(header[2:], len(kinds))] for header in headers

@@ -101,7 +101,7 @@ class Series:
 
 
 def group_series(headers: Iterable[Header]) -> list[Series]:
-    """The readable files by series, sorted by number."""
+    """Group the readable files into series, sorted by series number."""
     groups: dict[tuple, list[Header]] = {}
     for header in headers:
         if not header.problem:
@@ -110,19 +110,19 @@ def group_series(headers: Iterable[Header]) -> list[Series]:
 
 
 def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Series:
-    """The one volume among the files of a case, with the reason in the log.
+    """Choose the volume among the files of a case, and log the reason.
 
-    Out of the question are localizers, projections such as MIPs, secondary captures, dose reports and other objects
-    that are no volume. Original images are preferred to derived ones. Of a CT scan, axial slices are preferred, then
-    the series that has 1.5 times the slices of any other: thin slices beside thick ones. MR contrasts, phases of equal
-    sampling and the parts of a PET-CT are for people to choose from.
+    Localizers, projections such as MIPs, secondary captures, dose reports and other objects that are no volume are
+    never chosen. Original images are preferred to derived ones. For CT, axial slices are preferred, then a series with
+    at least 1.5 times as many slices as any other (thin slices beside thick ones). MR contrasts, phases of equal
+    sampling and the parts of a PET-CT are left for the user to choose from.
 
     Args:
-        headers: of one case.
-        wanted: a SeriesInstanceUID, or a description, in which ``*`` stands for any text and case does not matter.
+        headers: Headers of one case.
+        wanted: A SeriesInstanceUID, or a description, in which ``*`` matches any text and letter case is ignored.
 
     Raises:
-        BadFileError: there is no volume, none is ``wanted``, or which is meant is not clear; the series are listed.
+        BadFileError: there is no volume, no series matches ``wanted``, or several do; the message lists the series.
     """
     wanted = None if wanted is None else str(wanted)  # command lines and JSON files make numbers of some descriptions
     every = group_series(headers)

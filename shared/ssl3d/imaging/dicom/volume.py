@@ -27,14 +27,16 @@ NAMED = 5  # positions or values in a message
 
 
 def read_series(folder: Path, series: str | None = None, cache_dir: str | Path | None = None) -> Volume:
-    """Read the one series of a folder that is meant, slice by slice, at most one volume and one slice in memory.
+    """Read one series of a folder slice by slice, with at most one volume and one slice in memory.
 
-    Voxels are float32 after the rescaling of each slice (HU for CT), in the order (columns, rows, slices), slices along
-    the normal of the image plane: the order of ITK and of the programs that build on it. The affine is RAS, its
-    third column the vector from the first to the last slice divided by their number less one.
+    Voxels are float32 after the rescaling of each slice (HU for CT). Their order is (columns, rows, slices), with
+    slices along the normal of the image plane, as in ITK. The affine is RAS; its third column is the vector from the
+    first to the last slice, divided by the number of slices minus 1.
 
     Args:
-        folder, series, cache_dir: see ``find_volume``.
+        folder: See ``find_volume``.
+        series: See ``find_volume``.
+        cache_dir: See ``find_volume``.
 
     Raises:
         BadFileError: see ``find_volume``; a slice's pixels are damaged.
@@ -54,15 +56,15 @@ def read_series(folder: Path, series: str | None = None, cache_dir: str | Path |
 def find_volume(
     folder: Path, series: str | None = None, cache_dir: str | Path | None = None
 ) -> tuple[list[Header], np.ndarray]:
-    """The slices of the one series of a folder that is meant and their affine (see ``stack``), from headers alone.
+    """Find the slices of one series in a folder, and their affine (see ``stack``), from headers alone.
 
     Args:
-        folder: of any depth.
-        series: which is meant, where there are several: see ``choose_series``.
-        cache_dir: where headers are kept (see ``ssl3d.data.cache_dir``).
+        folder: Folder to search at any depth.
+        series: Series to choose if there are several, see ``choose_series``.
+        cache_dir: Folder for the headers (see ``ssl3d.data.cache_dir``).
 
     Raises:
-        BadFileError: see ``choose_series`` and ``stack``; there are damaged files beside the series, or no others.
+        BadFileError: see ``choose_series`` and ``stack``; damaged files lie beside the series, or all are damaged.
         ImportError: pydicom is not installed, or no decoder for the images' compression.
     """
     headers = read_headers(folder, cache_dir)
@@ -229,5 +231,5 @@ def _pixels(raw: bytes, header: Header) -> np.ndarray:
 
 
 def _name(header: Header) -> str:
-    """The file itself: slices are read through links."""
+    """Return the path of the original file, since slices are read through links."""
     return os.path.realpath(header.path)

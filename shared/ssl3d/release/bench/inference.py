@@ -45,10 +45,10 @@ def bench_inference(
     after, the inferer. The CT, smooth tissue with noise in int16 as gzip-compressed NIfTI, lies in a temporary folder.
 
     Args:
-        bundle: folder of a segmentation bundle.
-        size: of the CT in voxels, one number or three; 512 x 512 x 300 when not given.
-        spacing: of its voxels, three numbers in mm.
-        repeats: runs; of each stage the fastest counts.
+        bundle: Folder of a segmentation bundle.
+        size: Of the CT in voxels, one number or three; 512 x 512 x 300 when not given.
+        spacing: Of its voxels, three numbers in mm.
+        repeats: Runs; of each stage the fastest counts.
         device: ``cpu``, ``cuda``.
 
     Returns:
@@ -109,7 +109,7 @@ def _quietly(measure: Callable[[ConfigParser], dict[str, float]], parser: Config
 
 
 def read_inference(bundle: Path) -> ConfigParser:
-    """The inference config of a segmentation bundle, with its ``scripts`` at hand.
+    """Read the inference config of a segmentation bundle, and make its ``scripts`` importable.
 
     Raises:
         ValueError: no such config, or one that reads no folder of scans or makes no labels.
@@ -162,7 +162,7 @@ def measure_stages(parser: ConfigParser) -> dict[str, float]:
 
 
 def stage_of(transform: Any) -> str:
-    """The name of a transform's stage."""
+    """Return the name of a transform's stage."""
     for kind, name in STAGES:
         if isinstance(transform, kind):
             return name
@@ -174,8 +174,8 @@ def write_ct(path: Path, shape: Sequence[int], spacing: Sequence[float]) -> floa
     """Write a made CT: smooth tissue in an ellipse, air around it, noise of 12 HU everywhere.
 
     Args:
-        path: of the NIfTI file.
-        shape: voxels (D, H, W).
+        path: Of the NIfTI file.
+        shape: Voxels (D, H, W).
         spacing: mm.
 
     Returns:

@@ -26,12 +26,12 @@ class Costs(NamedTuple):
     """Medians in seconds of the parts of a step, and what the table says beside them.
 
     Attributes:
-        floor: passes of the networks alone, forward and backward, from given views.
-        views: making the views of a batch.
-        passes: passes of the networks and losses, forward and backward.
-        optimiser: its step.
-        whole: all of a step, views included.
-        memory: peak of the resident set in GiB: before the network was built, and after whole steps.
+        floor: Passes of the networks alone, forward and backward, from given views.
+        views: Making the views of a batch.
+        passes: Passes of the networks and losses, forward and backward.
+        optimiser: Its step.
+        whole: All of a step, views included.
+        memory: Peak of the resident set in GiB: before the network was built, and after whole steps.
     """
 
     floor: float
@@ -58,13 +58,13 @@ def bench(
     composition of the field, to the mean square of what they give. Both are timed in turn.
 
     Args:
-        bundle: folder of the bundle.
-        size: of the volumes in voxels, one number or (D, H, W); the bundle's ``roi_size`` when not given.
-        batch_size: the bundle's when not given.
-        paper: take the publication's settings, ``paper.json``.
-        repeats: timed steps.
+        bundle: Folder of the bundle.
+        size: Of the volumes in voxels, one number or (D, H, W); the bundle's ``roi_size`` when not given.
+        batch_size: The bundle's when not given.
+        paper: Take the publication's settings, ``paper.json``.
+        repeats: Timed steps.
         device: ``cpu``, ``cuda``.
-        overrides: further values of the config by their ids, such as ``{"crops": (1, 1, 1)}``.
+        overrides: Further values of the config by their ids, such as ``{"crops": (1, 1, 1)}``.
 
     Returns:
         The table, Markdown.
@@ -118,7 +118,7 @@ def bench(
 
 
 def read(bundle: Path, paper: bool) -> ConfigParser:
-    """The config of a pre-training bundle, with its ``scripts`` at hand.
+    """Read the config of a pre-training bundle, and make its ``scripts`` importable.
 
     Raises:
         ValueError: no such config, or one without views: no pre-training bundle.
@@ -196,9 +196,9 @@ def measure(parser: ConfigParser, repeats: int) -> Costs:
 
 
 def random_batch(number: int, count: int, roi: Sequence[int], pairs: bool = False) -> dict[str, Tensor]:
-    """A batch as a data loader of ``DrawDataset`` (``image``, ``valid``) and ``PairDataset`` (the rest) gives it.
+    """Return a random batch with the keys of ``DrawDataset`` (``image``, ``valid``) and of ``PairDataset``.
 
-    With ``pairs`` as one of ``MatchedPairDataset`` does: two crops in each ``image``.
+    With ``pairs`` it has those of ``MatchedPairDataset``: two crops in each ``image``.
     """
     if pairs:
         both, one = torch.rand(count, 2, 1, *roi), torch.ones(count)

@@ -30,10 +30,10 @@ class Row(NamedTuple):
     """A runtime in the table.
 
     Attributes:
-        runtime: what was measured.
-        difference: largest absolute one to PyTorch.
-        relative: the same over the largest output, or over 1 where no output is above 1.
-        seconds: of each run over one window.
+        runtime: What was measured.
+        difference: Largest absolute one to PyTorch.
+        relative: The same over the largest output, or over 1 where no output is above 1.
+        seconds: Of each run over one window.
     """
 
     runtime: Runtime
@@ -65,11 +65,11 @@ def export(
     (``abdominal_ct_segmentation``) PyTorch itself is 1.7e-4 away from its own result in float64.
 
     Args:
-        bundles: folder of bundles.
-        output_dir: created; files of the same name are replaced.
-        names: of bundles; all when empty.
-        repeats: timed runs of each runtime, in turn.
-        any_size: false writes ONNX for windows alone, which takes a fraction of the time.
+        bundles: Folder of bundles.
+        output_dir: Created; files of the same name are replaced.
+        names: Of bundles; all when empty.
+        repeats: Timed runs of each runtime, in turn.
+        any_size: False writes ONNX for windows alone, which takes a fraction of the time.
 
     Raises:
         ImportError: without the packages of ONNX.
@@ -169,7 +169,7 @@ def table(rows: Sequence[Row], window: Sequence[int]) -> Iterator[str]:
 
 
 def read_network(bundle: Path) -> tuple[nn.Module, list[int]]:
-    """The network of ``inference.json`` with its weights, on the CPU, and the size of a window.
+    """Build the network of ``inference.json`` with its weights on the CPU; return it and the size of a window.
 
     The window is ``roi_size`` of ``inference.json``; a bundle that takes whole volumes was trained on the ``roi_size``
     of its passport.

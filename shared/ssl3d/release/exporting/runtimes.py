@@ -24,11 +24,11 @@ class Runtime(NamedTuple):
     """A network in one runtime.
 
     Attributes:
-        name: as tables show it.
-        call: the network; None where it could not be had.
-        step: sides of the input are multiples of it; 0: those of the window only.
-        note: what a reader should know; the reason where there is no ``call``.
-        file: what was written.
+        name: As tables show it.
+        call: The network; None where it could not be had.
+        step: Sides of the input are multiples of it; 0: those of the window only.
+        note: What a reader should know; the reason where there is no ``call``.
+        file: What was written.
     """
 
     name: str
@@ -53,10 +53,10 @@ def to_torchscript(network: nn.Module, window: Tensor, file: Path, metadata: str
     """Write ``network`` as TorchScript: scripted, for any size, or traced where it cannot be scripted.
 
     Args:
-        network: in evaluation mode, on the CPU.
+        network: In evaluation mode, on the CPU.
         window: (1, C, D, H, W), of the size that a trace is for.
-        file: replaced when there.
-        metadata: kept in the file as ``metadata.json``, where MONAI looks for it.
+        file: Replaced when there.
+        metadata: Kept in the file as ``metadata.json``, where MONAI looks for it.
     """
     step, note = ANY, ""
     try:
@@ -77,11 +77,11 @@ def to_onnx(network: nn.Module, window: Tensor, file: Path, metadata: str, any_s
     the window's size. ONNX Runtime gets as many threads as torch has.
 
     Args:
-        network: in evaluation mode, on the CPU.
+        network: In evaluation mode, on the CPU.
         window: (1, C, D, H, W), of the size that is taken where the size is fixed.
-        file: replaced when there.
-        metadata: kept in the file as the property ``metadata.json``.
-        any_size: false fixes the size, which makes the export several times faster.
+        file: Replaced when there.
+        metadata: Kept in the file as the property ``metadata.json``.
+        any_size: False fixes the size, which makes the export several times faster.
     """
     notes: list[str] = []
     for step in [backbone_of(network).encoder_strides[-1]] * any_size + [FIXED]:
@@ -117,7 +117,7 @@ def save_onnx(network: nn.Module, window: Tensor, file: Path, metadata: str, ste
 
 
 def session(file: Path) -> Callable[[Tensor], Tensor]:
-    """The network of an ONNX file in ONNX Runtime on the CPU, with torch's number of threads."""
+    """Open an ONNX file in ONNX Runtime on the CPU, with torch's number of threads; return a callable network."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -129,7 +129,7 @@ def session(file: Path) -> Callable[[Tensor], Tensor]:
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what caused an error."""
+    """Return the first line of the root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -137,7 +137,7 @@ def reason(error: BaseException) -> str:
 
 
 def sizes(step: int, window: Sequence[int]) -> str:
-    """The sides that a runtime takes, in words."""
+    """Describe the input sizes that a runtime accepts."""
     if step == FIXED:
         return f"{' x '.join(map(str, window))} only"
     return "any" if step == ANY else f"multiples of {step}"

@@ -18,7 +18,7 @@ def export(bundle: Path) -> Path:
     entries by Python's hashes. What names the folder it was made in is left out.
 
     Args:
-        bundle: a packed bundle, unpacked; ``scripts`` must be importable there.
+        bundle: A packed bundle, unpacked; ``scripts`` must be importable there.
 
     Returns:
         The file, which ``monai.bundle.load(..., load_ts_module=True)`` and ``torch.jit.load`` read.

@@ -37,7 +37,7 @@ class Release(NamedTuple):
 
 
 def release_of(file_name: str) -> Release | None:
-    """The release that a zip file of this name holds; None for another name."""
+    """Return the release that the name of a zip file stands for; None if it is not such a name."""
     match = FILE_NAME.fullmatch(file_name)
     return match and Release(match["name"], match["version"])
 

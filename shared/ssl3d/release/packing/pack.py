@@ -46,9 +46,9 @@ def pack(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[Pat
     that its metadata names as ``recommended_backbone``. Packing twice gives the same bytes.
 
     Args:
-        bundles: folder of bundles.
-        output_dir: created; zip files of the same name are replaced.
-        names: of bundles; all when empty.
+        bundles: Folder of bundles.
+        output_dir: Created; zip files of the same name are replaced.
+        names: Of bundles; all when empty.
 
     Returns:
         The zip files.
@@ -133,7 +133,7 @@ def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:
 
 
 def content(bundle: Path) -> list[Path]:
-    """The files that belong to a bundle, relative to its folder, sorted."""
+    """List the files that belong to a bundle, relative to its folder, sorted."""
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     described = [Path("models", name) for name in metadata.get("passports", {})]
     weights = [file.as_posix() for name in described for file in (name, name.with_suffix(".json"))]

@@ -14,13 +14,13 @@ ASKED_FOR = {"ants", "gdcm", "mlflow", "pydicom"}  # imported when a user asks f
 
 
 def runtime_files(package: Path) -> list[Path]:
-    """The modules that the layers from files to tasks reach, with the JSON files beside them.
+    """Return the modules that the layers from files to tasks need, with the JSON files beside them.
 
-    Reached is what the ``__init__`` of a layer imports, directly or through others. What only the command line uses,
-    such as the study and the doctor, is not.
+    Needed is everything that the ``__init__`` of a layer imports, directly or through other modules. Modules that only
+    the command line uses, such as the study and the doctor, are left out.
 
     Args:
-        package: folder of the package.
+        package: Folder of the package.
 
     Returns:
         Paths relative to it, sorted.
@@ -60,7 +60,7 @@ def third_party(files: Iterable[Path]) -> set[str]:
 
 
 def _imported(file: Path, package: Path) -> Iterator[Path]:
-    """The modules of the package that a module imports, with the ``__init__`` of the folders above them."""
+    """Yield the modules of the package that a module imports, and each ``__init__`` in the folders above them."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue

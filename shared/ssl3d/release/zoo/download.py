@@ -23,7 +23,7 @@ FAILURES = (OSError, HTTPException)  # URLError and timeouts are OSErrors
 
 
 def url_of(source: str) -> str:
-    """A source as a URL without its last slash; a folder becomes a ``file:`` URL."""
+    """Return a source as a URL without a trailing slash; a folder becomes a ``file:`` URL."""
     return (source if re.match(r"\w+://", source) else Path(source).expanduser().absolute().as_uri()).rstrip("/")
 
 
@@ -66,7 +66,7 @@ def download(sources: Sequence[str], file: Path, sha256: str) -> None:
 
     Args:
         sources: URLs or folders that hold a file of this name, in the order to try.
-        file: where it goes; it stands there only when it is right.
+        file: Where it goes; it stands there only when it is right.
         sha256: 64 hexadecimal digits.
 
     Raises:

@@ -22,11 +22,11 @@ def get(name: str, output_dir: Path, sources: Sequence[str], version: str | None
     beside the new one; settings and weights of one's own are there to be copied over.
 
     Args:
-        name: of the bundle.
+        name: Of the bundle.
         output_dir: created.
-        sources: zoos: URLs or folders with a ``SHA256SUMS``; the first that answers tells what there is, all are tried
+        sources: Zoos: URLs or folders with a ``SHA256SUMS``; the first that answers tells what there is, all are tried
             for the file.
-        version: the latest when not given.
+        version: The latest when not given.
 
     Returns:
         The bundle's folder.
@@ -62,10 +62,10 @@ def get(name: str, output_dir: Path, sources: Sequence[str], version: str | None
 
 
 def find(name: str, version: str | None, there: dict[Release, str]) -> tuple[Release, str]:
-    """The release that is meant, and its SHA-256.
+    """Return the requested release (the newest if no version is given) and its SHA-256.
 
     Raises:
-        ValueError: there is none; the message gives the nearest names, or the versions.
+        ValueError: no such bundle or version; the message gives the nearest names, or the versions.
     """
     names = sorted({release.name for release in there})
     if name not in names:
@@ -80,10 +80,10 @@ def find(name: str, version: str | None, there: dict[Release, str]) -> tuple[Rel
 
 
 def version_of(folder: Path) -> str:
-    """The version of the bundle in a folder.
+    """Return the version of the bundle in a folder.
 
     Raises:
-        ValueError: it holds no bundle.
+        ValueError: the folder holds no bundle.
     """
     file = folder / "configs" / "metadata.json"
     try:

@@ -16,8 +16,8 @@ def index(folder: Path, url: str = "") -> list[Release]:
     """Write ``SHA256SUMS`` (for ``sha256sum -c`` and ``ssl3d zoo get``) and ``model_info.json`` (MONAI's form).
 
     Args:
-        folder: holds packed bundles, several versions of one if need be.
-        url: where the folder will be found, for the sources in ``model_info.json``; names of files when empty.
+        folder: Holds packed bundles, several versions of one if need be.
+        url: Where the folder will be found, for the sources in ``model_info.json``; names of files when empty.
 
     Returns:
         The releases, by name and version.

@@ -17,10 +17,10 @@ def request(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[
     """Write ``models/<name>`` and ``ci/unit_tests/test_<name>.py`` with its ``_dist`` twin, for a checkout of the zoo.
 
     Args:
-        bundles: folder of bundles.
-        output_dir: created; a checkout of Project-MONAI/model-zoo, or any other folder. Files of the same bundles are
+        bundles: Folder of bundles.
+        output_dir: Created; a checkout of Project-MONAI/model-zoo, or any other folder. Files of the same bundles are
             replaced.
-        names: of bundles; all when empty.
+        names: Of bundles; all when empty.
 
     Returns:
         The folders of the bundles.

@@ -101,7 +101,7 @@ def server(folder: Path, port: int) -> ThreadingHTTPServer:
     """Return a server of an indexed folder at ``http://127.0.0.1:port``; ``serve_forever`` starts it.
 
     Args:
-        folder: see ``index``.
+        folder: See ``index``.
         port: 0 takes a free one.
 
     Raises:

@@ -43,10 +43,10 @@ def acquire(
     """Turn noise-free signals into what a scanner stores.
 
     Args:
-        image: shape ``(X, Y, Z)``, signals.
-        texture: same shape, smooth and of unit variance.
-        positions: the voxels' coordinates along the three axes, in mm from the centre of the coil.
-        generator: source of bias field, noise and gain.
+        image: Shape ``(X, Y, Z)``, signals.
+        texture: Same shape, smooth and of unit variance.
+        positions: The voxels' coordinates along the three axes, in mm from the centre of the coil.
+        generator: Source of bias field, noise and gain.
 
     Returns:
         Shape ``(X, Y, Z)``, int16: a smooth bias of about 10 %, Rician noise of 2.5 to 5 % of the white matter's T1

@@ -19,7 +19,7 @@ _SHAPE, _GRID, _TISSUE, _ACQUISITION = range(4)  # streams of random numbers
 
 
 def brain_subject(seed: int, index: int, size: int, contrasts: tuple[str, ...]) -> Subject:
-    """A whole head in a field of view of 192 mm: ``size`` voxels along an axis, fewer along one with thick slices."""
+    """Make a whole head in a field of view of 192 mm: ``size`` voxels per axis, fewer along that of thick slices."""
     deformation = head_deformation(seed, index)
     generator = stream(seed, index, _GRID)
     factors = np.ones(3)
@@ -33,9 +33,9 @@ def brain_subject(seed: int, index: int, size: int, contrasts: tuple[str, ...]) 
 
 
 def hippocampus_subject(seed: int, index: int, _size: int, contrasts: tuple[str, ...]) -> Subject:
-    """The 1 mm surroundings, in RAS, of the right hippocampus of a ``brain_mri`` subject; only they are computed.
+    """Make a 1 mm crop, in RAS, around the right hippocampus of a ``brain_mri`` subject; compute nothing else.
 
-    One side only, as in MSD Task04: a left and a right one are mirror images, which no registration brings together.
+    One side only, as in MSD Task04: left and right are mirror images, which no registration aligns.
     """
     deformation = head_deformation(seed, index)
     generator = stream(seed, index, _GRID)

@@ -66,7 +66,7 @@ def liver(points: np.ndarray) -> np.ndarray:
     """Distance to the liver: what diaphragm and wall leave, above its visceral surface and right of its left edge.
 
     Args:
-        points: shape ``(3, ...)``, mm.
+        points: Shape ``(3, ...)``, mm.
 
     Returns:
         Shape ``(...)``, mm.
@@ -84,7 +84,7 @@ def liver(points: np.ndarray) -> np.ndarray:
 
 
 def _paint_liver(canvas: Canvas) -> None:
-    """The liver with its vessels, and the gallbladder in its bed."""
+    """Paint the liver with its vessels, and the gallbladder in its bed."""
     box = canvas.box((-75, -60, -110), (150, 150, 110))
     if box:
         solid = liver(canvas.inside(box))

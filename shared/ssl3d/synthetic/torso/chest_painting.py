@@ -34,10 +34,10 @@ class Finding:
     """What is in the lungs of a subject.
 
     Attributes:
-        kind: number of the class, see ``CLASSES``.
-        lobe: number of the consolidated lobe, see ``LOBES``.
-        filled: how much of the lobe is consolidated, or how far ground glass spreads; 0 to 1.
-        offset: where the pattern of the opacities is read, mm.
+        kind: Number of the class, see ``CLASSES``.
+        lobe: Number of the consolidated lobe, see ``LOBES``.
+        filled: How much of the lobe is consolidated, or how far ground glass spreads; 0 to 1.
+        offset: Where the pattern of the opacities is read, mm.
     """
 
     kind: int
@@ -47,7 +47,7 @@ class Finding:
 
 
 def draw_finding(kind: int, generator: np.random.Generator) -> Finding:
-    """A finding of the class ``kind`` with random place and extent."""
+    """Draw a finding of the class ``kind`` with random place and extent."""
     lobe, filled = int(generator.integers(len(LOBES))), float(generator.uniform(0.35, 1))
     x, y, z = generator.uniform(0, 900, 3).tolist()
     return Finding(kind, lobe, filled, (x, y, z))

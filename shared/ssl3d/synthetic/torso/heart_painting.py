@@ -62,7 +62,7 @@ def paint_heart(canvas: Canvas) -> None:
 
 
 def _paint_fat(canvas: Canvas) -> None:
-    """The fat that heart and vessels lie in, as far as the diaphragm."""
+    """Paint the fat around heart and vessels, down to the diaphragm."""
     box = canvas.box((-110, -60, 70), (95, 150, 230))
     if box is None:
         return

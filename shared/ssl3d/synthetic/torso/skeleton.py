@@ -75,7 +75,7 @@ def spine_frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """Where points lie along the spine.
 
     Args:
-        points: shape ``(3, ...)``, mm.
+        points: Shape ``(3, ...)``, mm.
 
     Returns:
         Distance in front of the middle of the column in mm, level (0 at the centre of S1's body, 1 at L5's and so on),

@@ -22,19 +22,19 @@ _SHAPE, _GRID, _TISSUE, _ACQUISITION, _FINDING = range(5)  # streams of random n
 
 
 def abdominal_subject(seed: int, index: int, size: int, _contrasts: tuple[str, ...]) -> Subject:
-    """An abdomen from the lung bases to the pelvis: ``size`` voxels along each axis of a slice."""
+    """Make an abdomen from the lung bases to the pelvis: ``size`` voxels along each axis of a slice."""
     return _subject(ABDOMEN, paint_abdomen, seed, index, size)
 
 
 def chest_subject(seed: int, index: int, size: int, _contrasts: tuple[str, ...]) -> Subject:
-    """A chest of the class ``index`` modulo 3: ``size`` voxels along each axis of a slice."""
+    """Make a chest of the class ``index`` modulo 3: ``size`` voxels along each axis of a slice."""
     category = index % len(CLASSES)
     finding = draw_finding(category, stream(seed, index, _FINDING))
     return replace(_subject(CHEST, lambda canvas: paint_chest(canvas, finding), seed, index, size), category=category)
 
 
 def heart_subject(seed: int, index: int, size: int, _contrasts: tuple[str, ...]) -> Subject:
-    """A heart with filled left chambers and coronary arteries: ``size`` voxels along each axis of a slice."""
+    """Make a heart with filled left chambers and coronary arteries: ``size`` voxels along each axis of a slice."""
     return _subject(HEART, paint_heart_view, seed, index, size)
 
 

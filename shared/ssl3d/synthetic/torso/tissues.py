@@ -60,8 +60,8 @@ def hounsfield(generator: np.random.Generator, moments: tuple[float, float] = (0
     Dose and people vary. Food and fluid in stomach and bowel are drawn too: from water to oral contrast medium.
 
     Args:
-        generator: source of the values.
-        moments: between which of the four phases, counted from 0, the scan is taken.
+        generator: Source of the values.
+        moments: Between which of the four phases, counted from 0, the scan is taken.
     """
     moment = generator.uniform(*moments)
     dose = np.exp(generator.normal(0, 0.12))
@@ -85,11 +85,11 @@ def scan(
     """Turn noise-free HU into what a scanner stores.
 
     Args:
-        image: shape ``(X, Y, Z)``, HU.
-        texture: same shape, smooth and of unit variance.
-        depth: same shape, 0 outside of the body and 1 in its middle, where least radiation comes through.
-        spacing: size of a voxel in mm, shape ``(3,)``, the third across the slices.
-        generator: source of the noise.
+        image: Shape ``(X, Y, Z)``, HU.
+        texture: Same shape, smooth and of unit variance.
+        depth: Same shape, 0 outside of the body and 1 in its middle, where least radiation comes through.
+        spacing: Size of a voxel in mm, shape ``(3,)``, the third across the slices.
+        generator: Source of the noise.
 
     Returns:
         Shape ``(X, Y, Z)``, int16, HU from -1024 up. The noise has a standard deviation of 10 to 22 HU (less in thick
@@ -110,9 +110,9 @@ def add_couch(image: np.ndarray, axes: list[np.ndarray], back: float) -> None:
     """Draw the couch that the patient lies on: two thin curved shells, wherever the image shows air.
 
     Args:
-        image: shape ``(X, Y, Z)``, HU, on a RAS grid; changed in place.
-        axes: world coordinates of the voxels along each axis, mm.
-        back: how far back the patient reaches, world y in mm.
+        image: Shape ``(X, Y, Z)``, HU, on a RAS grid; changed in place.
+        axes: World coordinates of the voxels along each axis, mm.
+        back: How far back the patient reaches, world y in mm.
     """
     across, ahead = axes[0][:, None], axes[1][None, :]
     width = float(axes[1][1] - axes[1][0])

@@ -32,16 +32,16 @@ class View:
     """The part of the torso that a kind shows.
 
     Attributes:
-        centre: of the field of view, in the template, mm.
-        field_of_view: on average, mm.
-        jitter: how far the scan may be off centre, mm.
-        slices: slice thicknesses over the size of a voxel within the slice; each is equally frequent.
-        moments: between which phases of contrast medium it is taken, see ``tissues.hounsfield``.
-        ids: label id by name.
-        landmarks: points of the template.
-        growths, moves: of single structures.
-        extent, spacing: of the deformation field, see ``Frame``; mm.
-        strength, smoothness: of the random deformation, see ``Deformation``; mm.
+        centre: Of the field of view, in the template, mm.
+        field_of_view: On average, mm.
+        jitter: How far the scan may be off centre, mm.
+        slices: Slice thicknesses over the size of a voxel within the slice; each is equally frequent.
+        moments: Between which phases of contrast medium it is taken, see ``tissues.hounsfield``.
+        ids: Label id by name.
+        landmarks: Points of the template.
+        growths, moves: Of single structures.
+        extent, spacing: Of the deformation field, see ``Frame``; mm.
+        strength, smoothness: Of the random deformation, see ``Deformation``; mm.
     """
 
     centre: Vector

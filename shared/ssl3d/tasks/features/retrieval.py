@@ -30,10 +30,10 @@ class Retrieval(NamedTuple):
     """How well crops of a body part find the crops of the same part in other people.
 
     Attributes:
-        first: share of queries whose most similar crop of another person shows the same part.
-        rank: mean rank of the right one, from 1.
-        chance: share that guessing would reach.
-        queries: how many.
+        first: Share of queries whose most similar crop of another person shows the same part.
+        rank: Mean rank of the right one, from 1.
+        chance: Share that guessing would reach.
+        queries: How many.
     """
 
     first: float
@@ -46,7 +46,7 @@ def retrieval(vectors: Mapping[str, Mapping[str, Tensor]]) -> Retrieval:
     """Look for each crop among all crops of each other person that has the same part.
 
     Args:
-        vectors: by person, then by part: (C,), unit-norm.
+        vectors: By person, then by part: (C,), unit-norm.
 
     Raises:
         ValueError: no two persons share a part.
@@ -79,10 +79,10 @@ class RetrievalReport:
     nothing is written, and the log says so.
 
     Args:
-        directory: folder of the files; made when needed.
-        network: the method, whose ``student`` has the ``backbone``; on its device.
-        data: scans, with ``landmarks`` where they have them.
-        preprocessing: from an item to its prepared ``image``, a ``MetaTensor``.
+        directory: Folder of the files; made when needed.
+        network: The method, whose ``student`` has the ``backbone``; on its device.
+        data: Scans, with ``landmarks`` where they have them.
+        preprocessing: From an item to its prepared ``image``, a ``MetaTensor``.
         roi_size: (D, H, W) in voxels.
     """
 
@@ -147,7 +147,7 @@ class RetrievalReport:
 
 
 def with_random_weights(network: nn.Module) -> nn.Module:
-    """A copy whose layers are as new, from a fixed seed; the state of the global generator stays as it is."""
+    """Copy a network and reset its layers from a fixed seed, without touching the global generator."""
     copy = deepcopy(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -168,7 +168,7 @@ def _pooled(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def _unit(vectors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-    """Unit vectors about the mean of all."""
+    """Subtract the mean of all vectors and scale each to unit norm."""
     mean = torch.stack([vector for parts in vectors.values() for vector in parts.values()]).mean(dim=0)
     return {
         person: {part: F.normalize(vector - mean, dim=0) for part, vector in parts.items()}

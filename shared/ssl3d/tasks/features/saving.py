@@ -23,15 +23,15 @@ class SaveFeaturesd(Transform):
     - ``affine`` (4, 4), float64: from the cells to world coordinates of the scan, mm (RAS+).
 
     Args:
-        output_dir: made when needed.
-        network: gives ``whole``; on its device, in eval mode.
+        output_dir: Made when needed.
+        network: Gives ``whole``; on its device, in eval mode.
     """
 
     def __init__(self, output_dir: str | Path, network: DenseFeatureNet) -> None:
         self.output_dir, self.network = Path(output_dir), network
 
     def __call__(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """``data`` as it is: ``pred`` (C, d, h, w), ``image`` (C, D, H, W) and ``name``."""
+        """Save the features of ``data``, which has ``pred`` (C, d, h, w), ``image`` (C, D, H, W) and ``name``."""
         image = data["image"]
         with torch.no_grad():
             whole = self.network.whole(_batch(image, self.network))[0]
@@ -50,14 +50,14 @@ class Restored(Transform):
     """Add ``filled``: the image under ``masked``, whose hidden blocks are 0, as the network fills it in.
 
     Args:
-        network: gives ``restore``; on its device, in eval mode.
+        network: Gives ``restore``; on its device, in eval mode.
     """
 
     def __init__(self, network: DenseFeatureNet) -> None:
         self.network = network
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """``data`` with ``filled`` (C, D, H, W), with the metadata of ``image``."""
+        """Return ``data`` with ``filled`` (C, D, H, W) added, which has the metadata of ``image``."""
         with torch.no_grad():
             filled = self.network.restore(_batch(data["masked"], self.network))[0].float().cpu()
         return {**data, "filled": MetaTensor(filled, meta=data["image"].meta)}

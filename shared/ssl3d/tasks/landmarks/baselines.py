@@ -45,13 +45,15 @@ def box_map(fixed: Tensor, moving: Tensor) -> Tensor:
 def register_affine(
     fixed: Tensor, fixed_affine: Tensor, moving: Tensor, moving_affine: Tensor, start: Tensor
 ) -> Tensor:
-    """(4, 4) from world coordinates of a fixed scan to those of a moving one, mm: all twelve numbers are fitted.
+    """Fit all twelve numbers of the affine (4, 4) from world coordinates of a fixed scan to those of a moving one, mm.
 
     The correlation of the fixed image with the moving one over the fixed volume is maximised, from coarse to fine.
 
     Args:
-        fixed, moving: (C, D, H, W), of any sizes; the first channel is read.
-        fixed_affine, moving_affine: (4, 4), from voxels to mm.
+        fixed: (C, D, H, W) of any size; the first channel is read.
+        fixed_affine: (4, 4), from voxels to mm.
+        moving: (C, D, H, W) of any size; the first channel is read.
+        moving_affine: (4, 4), from voxels to mm.
         start: (4, 4), such as :func:`box_map`.
     """
     with torch.enable_grad():

@@ -33,8 +33,8 @@ class FindPointsd(Transform):
     network saw it; it adds ``matches``: for each template, in order, where its points were found (``Matches``).
 
     Args:
-        templates: whose points are looked for.
-        skip_bad: give a scan without anything in it no matches, an empty list, with a warning, instead of raising.
+        templates: Whose points are looked for.
+        skip_bad: Give a scan without anything in it no matches, an empty list, with a warning, instead of raising.
 
     Raises:
         ValueError: on call, a scan of one value everywhere, such as one outside of the intensity window.
@@ -44,7 +44,7 @@ class FindPointsd(Transform):
         self.templates, self.skip_bad = list(templates), skip_bad
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """``data`` with ``matches``."""
+        """Return ``data`` with ``matches`` added."""
         image = data["image"]
         if image.amin() == image.amax():
             text = (
@@ -73,12 +73,12 @@ class FoundPoints:
     scan reaches it, no file is written.
 
     Args:
-        output_dir: made when needed.
-        template: that was searched for.
+        output_dir: Made when needed.
+        template: That was searched for.
         format: ``mrk.json`` (3D Slicer), ``csv`` or ``json``; None: that of the file ``points``, else ``mrk.json``.
-        points: file of the template's points, whose format is taken.
+        points: File of the template's points, whose format is taken.
         coordinates: ``world`` (mm, RAS+) or ``voxel`` (of each scan's file).
-        min_score: in [-1, 1]; -1 keeps every point.
+        min_score: In [-1, 1]; -1 keeps every point.
 
     Raises:
         ValueError: another format, or one that has no voxels; a score outside of its range.

@@ -38,7 +38,7 @@ class Panel(NamedTuple):
     Attributes:
         title: Title of the panel.
         image: (rows, columns), row 0 at the top.
-        spacing: mm per voxel of the scan along D, H, W.
+        spacing: Mm per voxel of the scan along D, H, W.
         true: (N, 2), where the points are, column and row; nan where that is not known.
         found: (N, 2), where they were found, likewise.
     """
@@ -60,9 +60,9 @@ class MatchPictures:
     ``FindPointsd``, and its images be oriented RAS.
 
     Args:
-        output_dir: made when needed.
-        template: the first of those that were searched for.
-        min_score: points with a lower score are not shown, in [-1, 1].
+        output_dir: Made when needed.
+        template: The first of those that were searched for.
+        min_score: Points with a lower score are not shown, in [-1, 1].
     """
 
     def __init__(self, output_dir: str | Path, template: Template, min_score: float = -1.0) -> None:

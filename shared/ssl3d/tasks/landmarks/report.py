@@ -35,7 +35,7 @@ def case_templates(
     preprocessing: Callable[[dict[str, Any]], dict[str, Any]],
     network: nn.Module,
 ) -> list[Template]:
-    """The first ``count`` cases with landmarks as templates: see ``given_template``; points outside are left out.
+    """Make templates of the first ``count`` cases with landmarks, see ``given_template``; leave out points outside.
 
     Raises:
         ValueError: ``count`` below 1, or no case with landmarks.
@@ -57,8 +57,8 @@ class ScoreLandmarksd(Transform):
     mm; nan where there is no landmark.
 
     Args:
-        templates: those of ``FindPointsd``.
-        data: the scans, each with ``landmarks``, see ``read_points``.
+        templates: Those of ``FindPointsd``.
+        data: The scans, each with ``landmarks``, see ``read_points``.
 
     Raises:
         ValueError: a scan without landmarks, by name.
@@ -71,7 +71,7 @@ class ScoreLandmarksd(Transform):
         self.templates = list(templates)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """``data`` with what is said above."""
+        """Return ``data`` with ``landmark_rows`` and ``landmark_error`` added."""
         rows = self._rows(data)
         errors = [row["error_mm"] for row in rows if row["method"] == EMBEDDING]
         return {**data, "landmark_rows": rows, "landmark_error": float(np.mean(errors)) if errors else float("nan")}
@@ -111,8 +111,8 @@ class LandmarkReport:
     The postprocessing must end with ``ScoreLandmarksd``.
 
     Args:
-        directory: folder of the files; made when needed.
-        templates: that were searched for.
+        directory: Folder of the files; made when needed.
+        templates: That were searched for.
     """
 
     def __init__(self, directory: str | Path, templates: Sequence[Template]) -> None:

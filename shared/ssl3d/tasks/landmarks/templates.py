@@ -29,11 +29,11 @@ class Template(NamedTuple):
     """A scan whose points are known.
 
     Attributes:
-        name: of the case.
-        scan: its embedding, on the device that searches.
+        name: Of the case.
+        scan: Its embedding, on the device that searches.
         image: (C, D, H, W), prepared as for the network, with its affine.
         points: (3,) mm, world coordinates (RAS+), by name; at least one.
-        synthetic: whether the scan is.
+        synthetic: Whether the scan is.
     """
 
     name: str
@@ -54,17 +54,17 @@ def given_template(
     series: str | None = None,
     skip_bad: bool = False,
 ) -> list[Template]:
-    """The template that a user names, or the first case of a data set that has points.
+    """Make the template from the scan that the user names, else from the first case of a data set that has points.
 
     Args:
-        template: scan, a file or a folder of DICOM files; None: the first item of ``data`` with ``landmarks``.
-        points: file of its points, see ``read_points``; None: the item's.
-        data: items with ``image`` and ``name``, see ``Datalist``.
-        preprocessing: from an item to a prepared ``image`` (C, D, H, W), a ``MetaTensor``.
-        network: an ``AnatomicalEmbeddingNet``, on its device, in eval mode.
-        coordinates: of the points' file: ``world`` or ``voxel``.
-        series: of a DICOM template, see ``Datalist``.
-        skip_bad: leave points out that lie outside of the scan, instead of raising.
+        template: Scan, a file or a folder of DICOM files; None: the first item of ``data`` with ``landmarks``.
+        points: File of its points, see ``read_points``; None: the item's.
+        data: Items with ``image`` and ``name``, see ``Datalist``.
+        preprocessing: From an item to a prepared ``image`` (C, D, H, W), a ``MetaTensor``.
+        network: An ``AnatomicalEmbeddingNet``, on its device, in eval mode.
+        coordinates: Of the points' file: ``world`` or ``voxel``.
+        series: Of a DICOM template, see ``Datalist``.
+        skip_bad: Leave points out that lie outside of the scan, instead of raising.
 
     Returns:
         a list of one.

@@ -34,8 +34,8 @@ class OnGridOfd(MapTransform):
     gives those of the moving file, in mm. Pairs whose files differ in orientation, spacing or size are logged.
 
     Args:
-        keys: the moving volume, a ``MetaTensor`` (C, D, H, W) of ``LoadImaged``.
-        fixed: key of the fixed volume, likewise.
+        keys: The moving volume, a ``MetaTensor`` (C, D, H, W) of ``LoadImaged``.
+        fixed: Key of the fixed volume, likewise.
         align: ``centres``, or ``world``: by the world coordinates of the two files, as for scans of one session.
 
     Raises:
@@ -57,7 +57,7 @@ class OnGridOfd(MapTransform):
         self.said = FirstFew(logger, "Other pairs differ too; they are not named.")
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with the moving volume on the fixed one's grid, and ``<key>_shift``."""
+        """Return ``data`` with the moving volume on the fixed volume's grid, and ``<key>_shift`` added."""
         d = dict(data)
         fixed = d[self.fixed]
         for key in self.key_iterator(d):
@@ -110,7 +110,7 @@ class WarpOntoFixedd(Transform):
     """
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """``data`` with what is said above."""
+        """Return ``data`` with the field and the warped volumes added."""
         d = dict(data)
         flow, grid, shift = plain(d["pred"], torch.float64), _affine(d["fixed"]), d["moving_shift"].double()
         fixed, moving, label = d["fixed_scan"], d["moving_scan"], d.get("moving_label")
@@ -139,8 +139,8 @@ class SaveRegistrationd(Transform):
     - ``affine.txt``: the affine part of it, 4 x 4, from fixed to moving world coordinates (mm, RAS+).
 
     Args:
-        output_dir: made when needed.
-        network: gives the affine part: ``decompose`` of ``image`` (1, 2, D, H, W) has ``matrix`` (1, 3, 4). One
+        output_dir: Made when needed.
+        network: Gives the affine part: ``decompose`` of ``image`` (1, 2, D, H, W) has ``matrix`` (1, 3, 4). One
             compiled by TensorRT has no such method; ``affine.txt`` is then left out.
     """
 
@@ -149,7 +149,7 @@ class SaveRegistrationd(Transform):
         self.decompose: Callable[[Tensor], Any] | None = getattr(network, "decompose", None)
 
     def __call__(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
-        """``data`` as it is."""
+        """Write the files of a pair and return ``data`` unchanged."""
         folder = self.output_dir / data["name"]
         folder.mkdir(parents=True, exist_ok=True)
         for key in ("warped", "warped_label"):

@@ -32,7 +32,7 @@ class Slice(NamedTuple):
     Attributes:
         plane: Plane of the slice.
         number: Number of the slice.
-        spacing: mm per voxel along D, H, W.
+        spacing: Mm per voxel along D, H, W.
         images: ``fixed``, ``moving`` (before), ``warped``: (rows, columns).
         labels: Label maps of the same names, where there are any.
         flow: (2, rows, columns), displacement in pixels along columns and rows.
@@ -54,7 +54,7 @@ class RegistrationPictures:
     The post-processing must end with ``WarpOntoFixedd`` and ``ScoreRegistrationd``.
 
     Args:
-        output_dir: as of ``SaveRegistrationd``; folders are made when needed.
+        output_dir: As of ``SaveRegistrationd``; folders are made when needed.
     """
 
     def __init__(self, output_dir: str | Path) -> None:

@@ -39,8 +39,8 @@ class RegistrationReport:
     the network is that from the loaded batch to its output.
 
     Args:
-        directory: folder of the files; made when needed.
-        ants: register the same prepared pairs with ANTs too (affine, and SyN; default settings, one thread).
+        directory: Folder of the files; made when needed.
+        ants: Register the same prepared pairs with ANTs too (affine, and SyN; default settings, one thread).
 
     Raises:
         ModuleNotFoundError: ``ants`` without antspyx.

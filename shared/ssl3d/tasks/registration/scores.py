@@ -19,13 +19,13 @@ class Scores(NamedTuple):
     """Measures of one registered pair; nan where there is nothing to measure with.
 
     Attributes:
-        dice_before, dice_after: mean Dice over the labels that both scans have, on the fixed scan's grid, of the fixed
+        dice_before, dice_after: Mean Dice over the labels that both scans have, on the fixed scan's grid, of the fixed
             label and the moving one where it lay before (nearest neighbour) and where it lies now.
-        tre_before, tre_after: target registration error, mm: mean distance of the points where the fixed scan's targets
+        tre_before, tre_after: Target registration error, mm: mean distance of the points where the fixed scan's targets
             are said to lie in the moving scan from where they lie.
-        targets: what these are: ``landmarks`` of the same name where both scans have them, else ``label centres``, the
+        targets: What these are: ``landmarks`` of the same name where both scans have them, else ``label centres``, the
             centres of mass of the labels that both have; empty where there is neither.
-        folding: percentage of the voxels where the field turns space inside out (Jacobian determinant of at most 0).
+        folding: Percentage of the voxels where the field turns space inside out (Jacobian determinant of at most 0).
     """
 
     dice_before: float
@@ -36,7 +36,7 @@ class Scores(NamedTuple):
     folding: float
 
     def sentence(self) -> str:
-        """The measures that are there, for people."""
+        """Format the available measures."""
         parts = []
         if np.isfinite(self.dice_after):
             parts.append(f"Dice {self.dice_before:.3f} → {self.dice_after:.3f}")
@@ -49,12 +49,12 @@ class ScoreRegistrationd(Transform):
     """Add ``scores``, see ``Scores``, to an item that went through ``WarpOntoFixedd``."""
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """``data`` with ``scores``; what is read is said at ``score``."""
+        """Return ``data`` with ``scores`` added. See :func:`score` for the required keys."""
         return {**data, "scores": score(data)}
 
 
 def score(item: Mapping[str, Any]) -> Scores:
-    """The measures of a pair.
+    """Measure a registered pair.
 
     Args:
         item: ``pred`` (3, D, H, W), the field in voxels of the network's grid; ``field``, ``moving_shift``,
@@ -94,7 +94,7 @@ def _ids(label: Tensor) -> list[int]:
 
 
 def _targets(item: Mapping[str, Any], ids: list[int]) -> tuple[str, Tensor, Tensor]:
-    """What the targets are, and their points (3, N) in the world of the fixed and of the moving scan, mm."""
+    """Return the kind of targets, and their points (3, N) in the world of the fixed and of the moving scan, mm."""
     scans = item["fixed_scan"], item["moving_scan"]
     if "fixed_landmarks" in item and "moving_landmarks" in item:
         lists = [read_points(item[key]) for key in ("fixed_landmarks", "moving_landmarks")]

@@ -25,10 +25,10 @@ class ClassTable:
     cases that hold the class; one that was missed has Dice 0 and an infinite distance.
 
     Args:
-        directory: of the file; made when needed.
-        label_names: name of each class of the foreground, in order.
-        dice: name of the metric with the Dice of each case and class; nan where the truth lacks the class.
-        distance: name of the metric with the distance.
+        directory: Of the file; made when needed.
+        label_names: Name of each class of the foreground, in order.
+        dice: Name of the metric with the Dice of each case and class; nan where the truth lacks the class.
+        distance: Name of the metric with the distance.
 
     Examples:
         >>> ClassTable("output/test", ["anterior", "posterior"]).attach(evaluator)  # doctest: +SKIP

@@ -14,7 +14,7 @@ def size_of(shape: Sequence[int], spacing: Sequence[float], rows: int, names: Ma
 
     Args:
         shape: (D, H, W) of the scan.
-        spacing: mm per voxel along D, H, W.
+        spacing: Mm per voxel along D, H, W.
         rows: Number of label maps.
         names: Names of the classes in the legend, by id.
     """
@@ -39,7 +39,7 @@ def draw_label_maps(
         image: (D, H, W), oriented RAS.
         maps: Label maps (D, H, W) by title. The first one is the ground truth, the others get their mean Dice with it.
         names: Names of the classes to draw, by id.
-        spacing: mm per voxel along D, H, W.
+        spacing: Mm per voxel along D, H, W.
         window: Intensities drawn black and white.
     """
     truth = next(iter(maps.values()))

@@ -107,7 +107,7 @@ def draw(
         label_names: Name of classes 1, 2 and so on.
         history: Rows of ``history.csv``; columns other than the run's bookkeeping are drawn as validation curves.
         title: Title of the whole figure.
-        spacing: mm per voxel along D, H, W.
+        spacing: Mm per voxel along D, H, W.
     """
     from matplotlib.figure import Figure
 

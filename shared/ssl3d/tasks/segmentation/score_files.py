@@ -57,5 +57,5 @@ class ScoreFiles(MetricsSaver):
 
 
 def _names(batch: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The name of each case, where MONAI looks for it."""
+    """Return the names of the cases in the form in which MONAI looks for them."""
     return [{"filename_or_obj": item.get("name") or item["image"].meta["filename_or_obj"]} for item in batch]

@@ -15,8 +15,8 @@ class ScoredClassesd(MapTransform):
     Logits (C, D, H, W) become the class with the largest one; a volume of one channel holds class numbers already.
 
     Args:
-        classes: the classes of the network, and which of them the data set has.
-        keys: of predictions and labels.
+        classes: The classes of the network, and which of them the data set has.
+        keys: Of predictions and labels.
     """
 
     def __init__(self, classes: Classes, keys: KeysCollection = ("pred", "label")) -> None:

@@ -56,7 +56,7 @@ def draw(
         image: (D, H, W), oriented RAS, any intensities.
         colours: (3, D, H, W), in [0, 1].
         structures: (D, H, W), from 1.
-        spacing: mm per voxel along D, H, W.
+        spacing: Mm per voxel along D, H, W.
         title: Title of the figure.
     """
     from matplotlib.figure import Figure

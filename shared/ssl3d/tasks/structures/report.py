@@ -40,13 +40,13 @@ class TokenReport:
     beside that of structures made of the cells' intensities, of their positions, and of one structure for all.
 
     Args:
-        directory: folder of the files; made when needed.
-        network: the method, with its weights.
-        baselines: weights by the name of their row, as ``ssl3d.weights.resolve`` takes them; what is not there is left
+        directory: Folder of the files; made when needed.
+        network: The method, with its weights.
+        baselines: Weights by the name of their row, as ``ssl3d.weights.resolve`` takes them; what is not there is left
             out, and the log says so.
-        bundle_root: folder of the bundle, beside which bundles are looked up.
-        structures: number of structures of a map.
-        seed: of the untrained network.
+        bundle_root: Folder of the bundle, beside which bundles are looked up.
+        structures: Number of structures of a map.
+        seed: Of the untrained network.
     """
 
     def __init__(
@@ -163,7 +163,8 @@ def purity(structures: Tensor, label: Tensor) -> float:
     of much background and small organs would be nearly pure whatever the structures are.)
 
     Args:
-        structures, label: (n,), whole numbers from 0.
+        structures: (n,), structure of each voxel, whole numbers from 0.
+        label: (n,), label of each voxel, whole numbers from 0.
     """
     table = torch.zeros(int(structures.max()) + 1, int(label.max()) + 1, dtype=torch.float64)
     table.index_put_((structures.long(), label), torch.ones(len(label), dtype=table.dtype), accumulate=True)
@@ -172,7 +173,7 @@ def purity(structures: Tensor, label: Tensor) -> float:
 
 
 def _like(backbone: nn.Module, seed: int) -> nn.Module:
-    """A network of the same kind with new weights, on the same device."""
+    """Return a network of the same kind with random weights, on the same device."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = type(backbone)(**backbone.arguments)  # type: ignore[arg-type]

@@ -23,9 +23,9 @@ class TokenGridd(MapTransform):
     whole number of cells along each axis, as after ``DivisiblePadd``.
 
     Args:
-        keys: of the maps (C, d, h, w).
-        image: key of the image (1, D, H, W) that they are of.
-        allow_missing_keys: leave out a key that is not there.
+        keys: Of the maps (C, d, h, w).
+        image: Key of the image (1, D, H, W) that they are of.
+        allow_missing_keys: Leave out a key that is not there.
 
     Raises:
         ValueError: in a call, an image that is no whole number of cells.
@@ -38,7 +38,7 @@ class TokenGridd(MapTransform):
         self.image = image
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with the maps as MetaTensors."""
+        """Return ``data`` with the maps as MetaTensors."""
         result, image = dict(data), data[self.image]
         for key in self.key_iterator(result):
             tokens = torch.as_tensor(result[key])
@@ -59,12 +59,12 @@ class StructureMapd(MapTransform):
     do with each other: each is grouped on its own.
 
     Args:
-        keys: of the maps of tokens (C, d, h, w).
-        image: key of the image (1, D, H, W) that they are of.
-        structures: how many, from 2 to 254.
-        structures_key: of the label map (1, D, H, W), uint8, from 1.
-        colours_key: of the colours (3, D, H, W), in [0, 1].
-        allow_missing_keys: leave out a key that is not there.
+        keys: Of the maps of tokens (C, d, h, w).
+        image: Key of the image (1, D, H, W) that they are of.
+        structures: How many, from 2 to 254.
+        structures_key: Of the label map (1, D, H, W), uint8, from 1.
+        colours_key: Of the colours (3, D, H, W), in [0, 1].
+        allow_missing_keys: Leave out a key that is not there.
 
     Raises:
         ValueError: another number of structures; in a call, an image that is no whole number of cells.
@@ -89,7 +89,7 @@ class StructureMapd(MapTransform):
         self.structures_key, self.colours_key = structures_key, colours_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """``data`` with the label map and the colours of the last of the keys."""
+        """Return ``data`` with the label map and the colours of the last key added."""
         result, image = dict(data), data[self.image]
         for key in self.key_iterator(result):
             tokens = torch.as_tensor(result[key]).float().cpu()
@@ -109,9 +109,9 @@ def structure_map(tokens: Tensor, cell: tuple[int, int, int], structures: int, a
 
     Args:
         tokens: (C, d, h, w), unit-norm.
-        cell: voxels of a token along each axis.
-        structures: how many; fewer come out where fewer tokens differ.
-        average: with the neighbours; not for vectors of another kind, whose cosines mean nothing.
+        cell: Voxels of a token along each axis.
+        structures: How many; fewer come out where fewer tokens differ.
+        average: With the neighbours; not for vectors of another kind, whose cosines mean nothing.
 
     Source: after the structure-level consistency of S2DC (arXiv:2507.02581), which weighs tokens by their similarity to
     their surroundings; the grouping is ours.

@@ -24,12 +24,12 @@ class MatchedViews:
     noise: each crop has a mask, a turn and a noise of its own.
 
     Args:
-        mask: which blocks are hidden.
+        mask: Which blocks are hidden.
         spacing: (D, H, W), mm, of the crops' voxels.
-        rotation: largest angle in degrees by which the teacher's crops are turned, about the third axis: that of the
+        rotation: Largest angle in degrees by which the teacher's crops are turned, about the third axis: that of the
             body, in volumes of RAS orientation.
-        noise: largest standard deviation of their Gaussian noise.
-        seed: of the run.
+        noise: Largest standard deviation of their Gaussian noise.
+        seed: Of the run.
 
     Raises:
         ValueError: a number out of range.

@@ -34,9 +34,9 @@ class TwoWindows:
 
     Args:
         roi_size: (D, H, W) of a window in voxels.
-        zoom: a window's voxels are 1 ± this of the volume's.
-        sharing: probability that both windows are placed around one random point; else each lies anywhere.
-        noise: largest standard deviation of the Gaussian noise of a window.
+        zoom: A window's voxels are 1 ± this of the volume's.
+        sharing: Probability that both windows are placed around one random point; else each lies anywhere.
+        noise: Largest standard deviation of the Gaussian noise of a window.
 
     Raises:
         ValueError: a size below 1, a zoom outside [0, 1), no probability, a negative noise.
@@ -68,7 +68,7 @@ class TwoWindows:
         Args:
             draws: (B,) draw numbers; each item's windows are a function of (seed, draw, size).
             size: (D, H, W) in voxels.
-            seed: of the run.
+            seed: Of the run.
 
         Raises:
             ValueError: draws or sizes of another form.
@@ -99,9 +99,9 @@ class EmbeddingViews:
     """Views for the anatomical embedding, to be given to a MONAI engine as ``prepare_batch``.
 
     Args:
-        windows: how the two windows are placed.
+        windows: How the two windows are placed.
         spacing: (D, H, W), mm, of the volumes' voxels; volumes of RAS orientation have the body's length last.
-        seed: of the run.
+        seed: Of the run.
 
     Raises:
         ValueError: a spacing that is not three positive numbers.

@@ -22,8 +22,8 @@ class PairViews:
     corrupted.
 
     Args:
-        spatial, appearance: the augmentations.
-        seed: of the run.
+        spatial, appearance: The augmentations.
+        seed: Of the run.
 
     Source: GVSL (He et al., CVPR 2023, https://arxiv.org/abs/2303.00874): the order of its released code.
     """
@@ -64,9 +64,9 @@ class MaskedViews:
     """Views of single volumes for MAE, to be given to a MONAI engine as ``prepare_batch``.
 
     Args:
-        spatial: the augmentation of the volumes.
-        mask: which blocks are hidden.
-        seed: of the run.
+        spatial: The augmentation of the volumes.
+        mask: Which blocks are hidden.
+        seed: Of the run.
     """
 
     def __init__(self, spatial: SpatialAugmentation, mask: BlockMask, seed: int = 0) -> None:

@@ -29,13 +29,13 @@ class CorrespondenceViews:
     chosen, at random among those that are real to at least a half; where there is none, the one with most real voxels.
 
     Args:
-        crops: number of crops along D, H, W.
-        cell: edge of a cell in voxels: the stride of the tokens.
-        volume: the warp of the whole volume.
-        crop: that of each crop; drawn as that of the volume when not given.
-        intensity: largest shift of the intensities of a warped copy, of a whole volume or of a crop.
-        intensity_probability: that there is one.
-        seed: of the run.
+        crops: Number of crops along D, H, W.
+        cell: Edge of a cell in voxels: the stride of the tokens.
+        volume: The warp of the whole volume.
+        crop: That of each crop; drawn as that of the volume when not given.
+        intensity: Largest shift of the intensities of a warped copy, of a whole volume or of a crop.
+        intensity_probability: That there is one.
+        seed: Of the run.
 
     Raises:
         ValueError: arguments of another form; in a call, a volume that its crops, or crops that the cells do not tile.
@@ -130,7 +130,7 @@ class CorrespondenceViews:
         return (2 * size - 1) * self.intensity * (happens < self.intensity_probability)
 
     def _choose(self, draws: list[int], share: Tensor) -> Tensor:
-        """Number (B,) of a crop, given the share (B, P) of real voxels of each."""
+        """Choose the index (B,) of a crop, given the share (B, P) of real voxels in each crop."""
         states = random_states(self.seed, draws, CHOICE)
         random = torch.stack([torch.from_numpy(state.random_sample(share.shape[1])) for state in states]).to(share)
         return torch.where(share >= HALF, 1 + random, share).argmax(dim=1)
