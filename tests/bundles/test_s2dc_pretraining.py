@@ -1,6 +1,7 @@
 """What is special about the bundle of S2DC."""
 
 import csv
+import json
 import re
 
 import nibabel as nib
@@ -108,3 +109,9 @@ def test_inference_on_ct_has_the_intensities_of_the_training_on_ct(bundle):
     assert training.get("intensity") == inference.get("intensity")
     assert all(training.get(key) == inference.get(key) for key in ("roi_size", "pixdim"))
     assert training.get("cases#kind") == inference.get("dataset#data#kind")
+
+
+@S2DC
+def test_the_matching_accuracy_chooses_the_weights(bundle):
+    metrics = json.loads((bundle / TRAIN).read_text())["validate"]["key_metric"]
+    assert next(iter(metrics)) == "val_accuracy", "MONAI takes the first one"
