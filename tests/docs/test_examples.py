@@ -48,10 +48,41 @@ def assert_learned(printed: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_are_short_and_the_readme_names_them(name):
+def test_examples_are_short_and_a_page_names_them(name):
     assert len(EXAMPLES[name].read_text().splitlines()) <= 40
-    assert f"(docs/examples/{name}.py)" in (ROOT / "README.md").read_text()
+    assert f"(examples/{name}.py)" in (ROOT / "docs" / "python.md").read_text()
     assert f"\npython docs/examples/{name}.py " in EXAMPLES[name].read_text()
+
+
+def test_the_readme_is_short_and_its_python_runs():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 130
+    names: dict = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    assert names["method"].student.backbone.encoder[0][0].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        file, _, heading = link.partition("#")
+        if "://" in link:
+            continue
+        target = page.parent / file if file else page
+        assert target.exists(), link
+        headings = (
+            [
+                re.sub(r"[^\w -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+                for line in target.read_text().splitlines()
+                if line.startswith("#")
+            ]
+            if heading
+            else []
+        )
+        assert not heading or heading in headings, link
 
 
 def test_a_zip_gives_a_backbone_where_there_is_no_ssl3d(data, tmp_path):

@@ -144,7 +144,7 @@ def test_an_earlier_version_is_kept_whole_beside_the_new_one(url, tmp_path):
 
 
 def test_a_later_version_unpacked_by_hand_over_an_earlier_one_is_a_mixture(zoo, url, tmp_path):
-    """As README.md says: one's weights are gone, what the later version dropped stays, and nobody can tell."""
+    """As docs/packing.md says: one's weights are gone, what the later version dropped stays, and nobody can tell."""
     with zipfile.ZipFile(zoo / "toy_segmentation_v0.9.0.zip", "a") as archive:
         archive.writestr("toy_segmentation/scripts/dropped.py", "")
     later = zoo / "toy_segmentation_v0.10.0.zip"
