@@ -16,7 +16,7 @@ from .validation import DataError
 logger = logging.getLogger(__name__)
 
 LARGEST = 8e9  # bytes of one prepared channel in float32; no training works on more
-LARGE, GROWTH = 2e9, 8  # bytes allowed if resampling enlarges a scan more than GROWTH times (a whole-body CT is large)
+LARGE, GROWTH = 2e9, 8  # bytes allowed if resampling enlarges a scan more than GROWTH times
 FEWEST = 1 / 4  # smallest share of roi_size along any axis; a smaller scan is padding rather than anatomy
 BYTES = 4  # of float32
 AIR = -200  # HU: a CT of a body has voxels below, lung or the air around it

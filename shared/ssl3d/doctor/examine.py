@@ -37,7 +37,7 @@ def examine(
     """Read all files of a data set once and describe it; four volumes at most are held at a time.
 
     Args:
-        folder: Of the data set; see ``read_source`` for its layouts.
+        folder: Folder of the data set; see ``read_source`` for its layouts.
         datalist: JSON file, absolute or relative to ``folder``.
         against: Another folder or JSON file, with which no image may be shared.
         write: New JSON file, absolute or relative to ``folder``, for the good cases in the form of the Decathlon, which

@@ -19,16 +19,16 @@ class ImageFacts(NamedTuple):
     """One image file.
 
     Attributes:
-        file: Its path.
-        sha256: Of its bytes.
+        file: Path of the file.
+        sha256: SHA-256 of its bytes.
         voxels: SHA-256 of its values in RAS order: equal for equal images, however they are stored.
-        channels: Of the fourth axis; 1 where there is none.
+        channels: Length of the fourth axis; 1 for 3D files.
         kind: Data type, such as ``"int16"``.
-        axes: Where the stored axes point, such as ``"LPS"``.
+        axes: Directions of the stored axes, such as ``"LPS"``.
         size, spacing: Voxels and mm, from left to right, back to front, feet to head.
         percentiles: Those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
         extremes: Lowest and highest value.
-        like_labels: How many values it has, where these look like the ids of a label map; else 0.
+        like_labels: Number of distinct values if they look like the ids of a label map; else 0.
     """
 
     file: str
@@ -63,12 +63,12 @@ class Case:
     """One case of a data set.
 
     Attributes:
-        name, section: As the data set lists it.
-        entry: Its files and whatever else the data set says of it.
+        name, section: Name and section of the case in the data set.
+        entry: Files and other properties of the case in the data set.
         images: Facts of the image files that are whole.
-        label: Facts of its label map; None where there is none.
+        label: Facts of its label map; None if there is none.
         foreground: Percentiles 0.5 and 99.5 of the first image where its label is not 0; None where that is nowhere.
-        faults: Of its files.
+        faults: Faults of its files.
     """
 
     name: str

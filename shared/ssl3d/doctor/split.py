@@ -59,7 +59,7 @@ def suggested_folds(split: dict[str, Any]) -> int | None:
     """Return the number of folds for a study of a data set with so few validation cases that scores say little.
 
     Args:
-        split: What ``describe_split`` returned, with ``labelled``, the number of labelled cases.
+        split: Result of ``describe_split``, with ``labelled``, the number of labelled cases.
 
     Returns:
         A number of folds; None where the sections are large enough, are declared, or hold no labels.

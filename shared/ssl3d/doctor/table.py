@@ -17,7 +17,7 @@ def show(document: Mapping[str, Any], console: Any = None) -> None:
     """Print ``examine``'s document.
 
     Args:
-        document: What ``examine`` returned.
+        document: Result of ``examine``.
         console: A ``rich.console.Console``; None: standard output.
     """
     from rich.console import Console

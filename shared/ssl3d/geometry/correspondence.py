@@ -71,7 +71,7 @@ def patch_correspondence(
     Args:
         angle_deg: degrees.
         scale: Factor, not 0.
-        translation: Two numbers, voxels along the first and second axis.
+        translation: Shift in voxels, two numbers, along the first and second axis.
         grid: Cells along each axis.
         cell: Voxels of a cell along each axis.
         exact: Otherwise the translation is neither turned nor scaled on its way back, as in the released code: a fifth

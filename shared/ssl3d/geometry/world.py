@@ -34,7 +34,7 @@ def world_slabs(size: Sequence[int], affine: Tensor, planes: int = 16) -> Iterat
     Args:
         size: (D, H, W) in voxels.
         affine: (4, 4) of the grid.
-        planes: Of D in one slab.
+        planes: Number of planes along D in one slab.
 
     Yields:
         which planes, and their points (3, planes, H, W) in mm.

@@ -33,8 +33,8 @@ class OnDevice:
     """A network, on its device in the main process and on the CPU in the workers of a data loader.
 
     Args:
-        network: On the CPU.
-        device: Of the main process.
+        network: Network on the CPU.
+        device: Device of the main process.
     """
 
     def __init__(self, network: nn.Module, device: str | torch.device) -> None:
@@ -59,12 +59,12 @@ class EmbeddingMatcher:
     the volume and its preprocessing. A file has 2 E bytes for every 8 voxels.
 
     Args:
-        network: On the CPU.
+        network: Network on the CPU.
         weights: File that fills it, all of it; None: it is filled already. A warning says when these were trained on
             synthetic anatomy.
-        device: Where volumes are embedded.
+        device: Device that embeds the volumes.
         cache_dir: See ``ssl3d.data.cache_dir``.
-        preprocessing: Of the volumes; a warning tells where it differs from the one of the weights.
+        preprocessing: Preprocessing of the volumes; a warning tells if it differs from that of the weights.
 
     Source: Jiang et al., Alice (arXiv:2302.05615), with the embedding of Yan et al. (arXiv:2012.02383).
     """
@@ -146,7 +146,7 @@ class RegistrationMatcher:
     the place, in [-1, 1]. Nothing is kept but the field of the last pair: a step costs one pass of the network.
 
     Args:
-        network: On the CPU.
+        network: Network on the CPU.
         weights, device: See ``EmbeddingMatcher``.
     """
 

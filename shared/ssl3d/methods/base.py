@@ -76,7 +76,7 @@ class Method(nn.Module):
             batch_size: Volumes per step, over all processes.
 
         Raises:
-            ValueError: What does not fit, and what would.
+            ValueError: A setting does not fit; the message says which value would.
         """
 
     def train(self, mode: bool = True) -> "Method":

@@ -16,7 +16,7 @@ class Predictions(NamedTuple):
     """What the network makes of a pair.
 
     Attributes:
-        alignment: Of the moving onto the fixed volume.
+        alignment: Alignment of the moving to the fixed volume.
         warped: (B, 1, D, H, W), the moving volume on the fixed one.
         restored: (B, 1, D, H, W), the fixed volume, restored from its corrupted copy.
     """

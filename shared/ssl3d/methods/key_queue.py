@@ -14,7 +14,7 @@ class KeyQueue(nn.Module):
 
     Args:
         size: Number of keys, a multiple of the batch over all processes.
-        channels: Of a key.
+        channels: Channels of a key.
 
     Raises:
         ValueError: a size below 1; when keys are added, a batch that does not divide it.

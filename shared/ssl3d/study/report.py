@@ -27,9 +27,9 @@ class Outcome(NamedTuple):
     """A row of the table, as the picture shows it.
 
     Attributes:
-        start, labels: Of the runs.
+        start, labels: Starting weights and number of labels of the runs.
         dice: Mean Dice and its interval.
-        difference: The same of the difference from scratch; None where there is none.
+        difference: Estimate of the difference from training from scratch; None without such runs.
     """
 
     start: str

@@ -26,7 +26,7 @@ OWN = {  # keys of a bundle that the study sets itself -> what to use instead
     "weights": "--pretrained",
     "section": "--section",
     "resume": "nothing: a study always goes on where it was",
-    "model_dir": "nothing: weights lie in the folder of each run",
+    "model_dir": "nothing: weights are in the folder of each run",
 }
 METRIC = "val_mean_dice"
 HELD_OUT = "test"  # section of a fold's cases

@@ -23,7 +23,7 @@ class Arm(NamedTuple):
         labels: Number of labelled cases, as in ``4`` or ``all (25)``.
         dice: (seeds, cases, classes).
         distance: The same, 95th percentile of the surface distance in voxels; infinite where a class was missed.
-        cases: Their names, (cases,).
+        cases: Names of the cases, (cases,).
         history: Rows of each seed's ``history.csv``.
     """
 

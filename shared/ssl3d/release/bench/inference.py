@@ -46,8 +46,8 @@ def bench_inference(
 
     Args:
         bundle: Folder of a segmentation bundle.
-        size: Of the CT in voxels, one number or three; 512 x 512 x 300 when not given.
-        spacing: Of its voxels, three numbers in mm.
+        size: Size of the CT in voxels, one number or three; 512 x 512 x 300 when not given.
+        spacing: Voxel size of the CT, three numbers in mm.
         repeats: Runs; of each stage the fastest counts.
         device: ``cpu``, ``cuda``.
 
@@ -174,7 +174,7 @@ def write_ct(path: Path, shape: Sequence[int], spacing: Sequence[float]) -> floa
     """Write a made CT: smooth tissue in an ellipse, air around it, noise of 12 HU everywhere.
 
     Args:
-        path: Of the NIfTI file.
+        path: Path of the NIfTI file.
         shape: Voxels (D, H, W).
         spacing: mm.
 

@@ -29,8 +29,8 @@ class Costs(NamedTuple):
         floor: Passes of the networks alone, forward and backward, from given views.
         views: Making the views of a batch.
         passes: Passes of the networks and losses, forward and backward.
-        optimiser: Its step.
-        whole: All of a step, views included.
+        optimiser: Step of the optimiser.
+        whole: Whole step, views included.
         memory: Peak of the resident set in GiB: before the network was built, and after whole steps.
     """
 
@@ -59,7 +59,7 @@ def bench(
 
     Args:
         bundle: Folder of the bundle.
-        size: Of the volumes in voxels, one number or (D, H, W); the bundle's ``roi_size`` when not given.
+        size: Size of the volumes in voxels, one number or (D, H, W); the bundle's ``roi_size`` when not given.
         batch_size: The bundle's when not given.
         paper: Take the publication's settings, ``paper.json``.
         repeats: Timed steps.

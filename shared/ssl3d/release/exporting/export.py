@@ -30,10 +30,10 @@ class Row(NamedTuple):
     """A runtime in the table.
 
     Attributes:
-        runtime: What was measured.
+        runtime: Runtime that was measured.
         difference: Largest absolute one to PyTorch.
         relative: The same over the largest output, or over 1 where no output is above 1.
-        seconds: Of each run over one window.
+        seconds: Time of each run over one window.
     """
 
     runtime: Runtime
@@ -67,7 +67,7 @@ def export(
     Args:
         bundles: Folder of bundles.
         output_dir: Created; files of the same name are replaced.
-        names: Of bundles; all when empty.
+        names: Names of bundles; all when empty.
         repeats: Timed runs of each runtime, in turn.
         any_size: False writes ONNX for windows alone, which takes a fraction of the time.
 

@@ -24,11 +24,11 @@ class Runtime(NamedTuple):
     """A network in one runtime.
 
     Attributes:
-        name: As tables show it.
+        name: Name in tables.
         call: The network; None where it could not be had.
         step: Sides of the input are multiples of it; 0: those of the window only.
-        note: What a reader should know; the reason where there is no ``call``.
-        file: What was written.
+        note: Remark for the reader; if there is no ``call``, the reason.
+        file: File that was written.
     """
 
     name: str
@@ -53,7 +53,7 @@ def to_torchscript(network: nn.Module, window: Tensor, file: Path, metadata: str
     """Write ``network`` as TorchScript: scripted, for any size, or traced where it cannot be scripted.
 
     Args:
-        network: In evaluation mode, on the CPU.
+        network: Network in evaluation mode, on the CPU.
         window: (1, C, D, H, W), of the size that a trace is for.
         file: Replaced when there.
         metadata: Kept in the file as ``metadata.json``, where MONAI looks for it.
@@ -77,7 +77,7 @@ def to_onnx(network: nn.Module, window: Tensor, file: Path, metadata: str, any_s
     the window's size. ONNX Runtime gets as many threads as torch has.
 
     Args:
-        network: In evaluation mode, on the CPU.
+        network: Network in evaluation mode, on the CPU.
         window: (1, C, D, H, W), of the size that is taken where the size is fixed.
         file: Replaced when there.
         metadata: Kept in the file as the property ``metadata.json``.

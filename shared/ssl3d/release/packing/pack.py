@@ -54,7 +54,7 @@ def pack(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[Pat
     Args:
         bundles: Folder of bundles.
         output_dir: Created; zip files of the same name are replaced.
-        names: Of bundles; all when empty.
+        names: Names of bundles; all when empty.
 
     Returns:
         The zip files.

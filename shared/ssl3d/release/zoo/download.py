@@ -66,7 +66,7 @@ def download(sources: Sequence[str], file: Path, sha256: str) -> None:
 
     Args:
         sources: URLs or folders that hold a file of this name, in the order to try.
-        file: Where it goes; it stands there only when it is right.
+        file: Path of the result, which exists only after all checks have passed.
         sha256: 64 hexadecimal digits.
 
     Raises:

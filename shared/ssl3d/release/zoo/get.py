@@ -22,7 +22,7 @@ def get(name: str, output_dir: Path, sources: Sequence[str], version: str | None
     beside the new one; settings and weights of one's own are there to be copied over.
 
     Args:
-        name: Of the bundle.
+        name: Name of the bundle.
         output_dir: created.
         sources: Zoos: URLs or folders with a ``SHA256SUMS``; the first that answers tells what there is, all are tried
             for the file.

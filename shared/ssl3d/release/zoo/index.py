@@ -17,7 +17,7 @@ def index(folder: Path, url: str = "") -> list[Release]:
 
     Args:
         folder: Holds packed bundles, several versions of one if need be.
-        url: Where the folder will be found, for the sources in ``model_info.json``; names of files when empty.
+        url: Address of the published folder, for the sources in ``model_info.json``; names of files when empty.
 
     Returns:
         The releases, by name and version.
