@@ -1,4 +1,4 @@
-"""A network as TorchScript and as ONNX, loaded again from the files, ready to be compared and timed."""
+"""Write a network as TorchScript and as ONNX, and load the files again for comparison."""
 
 import importlib.util
 import logging
@@ -21,11 +21,11 @@ LARGEST = 64  # coarsest cells along a side, and items of a batch, that the expo
 
 
 class Runtime(NamedTuple):
-    """A network in one runtime.
+    """Network in one runtime.
 
     Attributes:
         name: Name in tables.
-        call: The network; None where it could not be had.
+        call: Callable network; None if the export failed.
         step: Sides of the input are multiples of it; 0: those of the window only.
         note: Remark for the reader; if there is no ``call``, the reason.
         file: File that was written.
@@ -39,10 +39,10 @@ class Runtime(NamedTuple):
 
 
 def check_packages() -> None:
-    """Stop before any work where a package that ONNX needs is not there.
+    """Check that the packages for ONNX are installed.
 
     Raises:
-        ImportError: which, and how to get them.
+        ImportError: a package is missing; the message says how to install it.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:

@@ -1,4 +1,4 @@
-"""A bundle in the form of a pull request to the MONAI Model Zoo."""
+"""Write a bundle in the form of a pull request to the MONAI Model Zoo."""
 
 import logging
 import shutil
