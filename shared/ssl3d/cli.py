@@ -1,4 +1,4 @@
-"""The ``ssl3d`` command: finds the command that is meant, and loads that one alone."""
+"""The ``ssl3d`` command: find the requested command, and load only that command."""
 
 import difflib
 import importlib
@@ -78,7 +78,7 @@ def check_flags(command: Any, words: Sequence[str]) -> None:
 
     Args:
         command: The function, or an object whose methods are commands.
-        words: Of the command line, after the command's name.
+        words: Words of the command line after the command's name.
 
     Raises:
         ValueError: An unknown flag, with the nearest that is known; or an unknown command of the object.

@@ -143,7 +143,7 @@ def test_without_data_the_first_synthetic_case_is_the_template(bundle, caplog):
     workflow(INFERENCE, "inference", **FEW).run()
     found = read_points(bundle / "output" / "inference" / "abdomen_000_points.mrk.json")
     assert len(found) == 39
-    assert "the points of abdomen_000 are looked for" in caplog.text
+    assert "searching for the points of abdomen_000" in caplog.text
 
 
 @LANDMARKS

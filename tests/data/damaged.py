@@ -156,9 +156,9 @@ IMAGES: dict[str, Sample] = {
     "singular affine": Sample(save(affine=SINGULAR), "singular"),
     "affine with a zero row": Sample(save(srow_y=0), "sform|singular"),
     "qform that is no rotation": Sample(save(sform_code=0, quatern_b=5), "unreadable header"),
-    "spacing against sform": Sample(save(pixdim=pixdim(1, 1, 1)), "pixdim.* against .*sform"),
+    "spacing against sform": Sample(save(pixdim=pixdim(1, 1, 1)), "pixdim.* and .*sform"),
     "spacing against sform, no qform": Sample(
-        save(pixdim=pixdim(1, 1.5, 2.0001), qform_code=0, **NO_QUATERNION), "pixdim.* against .*sform"
+        save(pixdim=pixdim(1, 1.5, 2.0001), qform_code=0, **NO_QUATERNION), "pixdim.* and .*sform"
     ),
     # handled rightly: files
     "plain": Sample(save(), name="scan.nii"),
@@ -242,7 +242,7 @@ LABELS: dict[str, Sample] = {
     ),
     "one slice": Sample(save(LABEL[..., :1]), "2D"),
     "one-hot": Sample(save(np.stack([LABEL == 1, LABEL == 2], -1).astype(np.uint8)), "4D label"),
-    "unknown ids": Sample(save(LABEL * 7), r"unknown label ids \[7, 14\]: the map has \[0, 1, 2\]"),
+    "unknown ids": Sample(save(LABEL * 7), r"unknown label ids \[7, 14\]: expected \[0, 1, 2\]"),
     "negative id": Sample(save(LABEL.astype(np.int16) * -1), r"unknown label ids \[-2, -1\]"),
     "fractions": Sample(save(LABEL * np.float32(0.5)), "non-integer label values such as 0.5"),
     "probabilities": Sample(save(1 / (1 + np.exp(-IMAGE / 30))), "non-integer"),

@@ -178,7 +178,7 @@ def test_ids_that_the_data_set_does_not_declare(folder, declared):
     save((LABEL > 0).astype(np.uint8))(folder / "labelsTr" / "case_4.nii.gz")
     list_cases(folder, more={"labels": declared}, training=[0, 4])
     document = examine(folder)
-    assert problems(document) == {"case_0.nii.gz": "unknown label ids [2]: the map has [0, 1]"}
+    assert problems(document) == {"case_0.nii.gz": "unknown label ids [2]: expected [0, 1]"}
     assert [row["name"] for row in document["labels"]] == ["background", "organ"]
 
 

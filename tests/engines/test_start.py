@@ -62,7 +62,7 @@ def test_training_goes_on_with_the_head_where_it_fits(file, caplog):
 def test_a_head_of_another_shape_is_warned_of(file, caplog):
     start_network(network(3), "cpu", file, part="network")
     (warning,) = [record.message for record in caplog.records if record.levelno == logging.WARNING]
-    assert "head not taken: 5 classes with background there, 3 here" in warning
+    assert "head not loaded: 5 classes with background in the file, 3 here" in warning
     caplog.clear()
     with caplog.at_level(logging.INFO):
         start_network(network(3), "cpu", file)

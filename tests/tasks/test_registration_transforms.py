@@ -114,7 +114,7 @@ def test_a_difference_of_the_files_is_said_once(files, caplog):
         "b.nii.gz (RAS, 1 x 1 x 1 mm, 30 x 34 x 32 voxels) and a.nii.gz (PIR, 1 x 2 x 1.5 mm, 20 x"
     )
     assert "differ in orientation and spacing and size: registered in world coordinates (mm)" in message
-    assert "centres are put on each other" in message
+    assert "aligned by their centres" in message
     caplog.clear()
     prepared({"fixed": files["fixed"], "moving": files["fixed"]})
     assert not [record for record in caplog.records if record.name == module.__name__]

@@ -103,7 +103,7 @@ def test_a_baseline_is_loaded_and_one_that_is_not_there_is_named(method, tmp_pat
     loaded = report.methods["MAE, encoder map"].backbone.encoder[0][0].weight
     torch.testing.assert_close(loaded, other.encoder[0][0].weight, atol=1e-3, rtol=1e-3)
     assert "absent, encoder map" not in report.methods
-    assert "absent is not compared. No weights for 'absent_pretraining'" in caplog.text
+    assert "absent is left out of the comparison. No weights for 'absent_pretraining'" in caplog.text
 
 
 def test_the_picture_leaves_padding_out(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Datalists, validation, the cache of prepared volumes, draws, and synthetic anatomy."""
+"""Data sets: datalists and pairs, sections, validation, the cache of prepared volumes, draws."""
 
 from ..files.content import content_key
 from ..files.folders import cache_dir

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class VolumeBatch(TypedDict):
-    """Single volumes, of a ``DrawDataset``.
+    """Batch of single volumes from a ``DrawDataset``.
 
     Attributes:
         image: (B, C, D, H, W).
@@ -20,12 +20,12 @@ class VolumeBatch(TypedDict):
 
 
 class PairBatch(TypedDict):
-    """Pairs of volumes of one group, of a ``PairDataset``.
+    """Batch of pairs of volumes from a ``PairDataset``; both volumes of a pair belong to one group.
 
     Attributes:
         fixed, moving: (B, C, D, H, W).
         fixed_valid, moving_valid: (B, 1, D, H, W), 1 where a voxel is real and not padding.
-        copy: (B,), 1 where both are one volume.
+        copy: (B,), 1 if both are the same volume.
         draw: (B,), draw numbers.
     """
 
@@ -38,13 +38,13 @@ class PairBatch(TypedDict):
 
 
 class MatchedPairBatch(TypedDict):
-    """Crops around equal places of two volumes, of a ``MatchedPairDataset``.
+    """Batch of crops around corresponding places of two volumes, from a ``MatchedPairDataset``.
 
     Attributes:
-        image: (B, 2, C, D, H, W), the crop of the query and its partner.
+        image: (B, 2, C, D, H, W), the query crop and its partner.
         valid: (B, 2, 1, D, H, W), 1 where a voxel is real and not padding.
-        score: (B,), certainty of the pair, as the matcher gives it.
-        copy: (B,), 1 where both crops are of one volume.
+        score: (B,), confidence of the matcher in the pair.
+        copy: (B,), 1 if both crops come from the same volume.
         draw: (B,), draw numbers.
     """
 

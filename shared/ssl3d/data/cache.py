@@ -1,4 +1,4 @@
-"""Deterministic transforms run once: their results on disk, by the content of the files and the settings."""
+"""Cache the results of deterministic transforms on disk, keyed by the content of the files and the settings."""
 
 import hashlib
 import io
@@ -29,16 +29,17 @@ logger = logging.getLogger(__name__)
 
 
 class PreparedDataset(PersistentDataset):
-    """MONAI's ``PersistentDataset`` with a cache that cannot be stale, shared or broken by accident.
+    """MONAI's ``PersistentDataset`` with a cache that is never stale, mixed up or damaged unnoticed.
 
-    The transforms before the first random one are run once for each item. Their result lies in
-    ``<cache_dir>/prepared/<settings>/<item>.pt``. ``settings`` stands for these transforms with all their arguments and
-    the versions of monai and ssl3d (written out in ``settings.json`` beside), ``item`` for the bytes of its files and
-    its other entries. So data may move, and a changed file or argument is seen. Files are written atomically; a damaged
-    one is made again. Items hold plain tensors (no metadata), numbers and strings, whether from the cache or not.
+    The transforms before the first random one run once per item. The result is stored in
+    ``<cache_dir>/prepared/<settings>/<item>.pt``. ``settings`` is a hash of these transforms with all their arguments
+    and of the versions of monai and ssl3d (listed in ``settings.json`` beside the files). ``item`` is a hash of the
+    item's files and its other entries. So data may be moved, and changed files or arguments are detected. Files are
+    written atomically, and damaged files are made again. Items hold plain tensors (no metadata), numbers and strings,
+    whether they come from the cache or not.
 
     Args:
-        data: Items; each string or path (also in lists) that names an existing file stands for the file's content.
+        data: Items; each string or path (also in lists) that names an existing file counts by the file's content.
         transform: A transform, a list of them, or a ``Compose``, nested or not.
         cache_dir: See ``ssl3d.data.cache_dir``.
 
@@ -53,16 +54,16 @@ class PreparedDataset(PersistentDataset):
         transform: Sequence[Callable] | Callable,
         cache_dir: str | Path | None = None,
     ) -> None:
-        # flat, or MONAI takes a nested Compose for a random transform and caches nothing of it
+        # flattened, because MONAI treats a nested Compose as random and caches none of it
         flat = (transform if type(transform) is Compose else Compose(transform)).flatten()
         root = folders.cache_dir(cache_dir)
-        self.full = False  # whether it was said that the cache cannot be written
+        self.full = False  # whether the warning about an unwritable cache has been logged
         text = json.dumps(
             {"monai": monai.__version__, "ssl3d": __version__, "transforms": describe(_deterministic(flat))}, indent=1
         )
         folder = root / "prepared" / hashlib.sha256(text.encode()).hexdigest()[:20]
         self.folder = folder
-        # without its cache_dir: MONAI would end the run where the folder cannot be made
+        # without cache_dir, because MONAI would end the run if the folder cannot be made
         super().__init__(
             data, flat, None, hash_func=partial(item_key, cache_dir=root), track_meta=False, weights_only=True
         )
@@ -70,7 +71,7 @@ class PreparedDataset(PersistentDataset):
         self._write(folder / "settings.json", text.encode)
 
     def set_data(self, data: Sequence[Mapping[str, Any]]) -> None:
-        """Take other items; nothing is deleted, since the cache knows items by their content."""
+        """Replace the items. No cache file is deleted, because the cache identifies items by their content."""
         self.data = data
 
     def _cachecheck(self, item_transformed: Mapping[str, Any]) -> Any:
@@ -82,13 +83,13 @@ class PreparedDataset(PersistentDataset):
         return prepared
 
     def _write(self, file: Path, make: Callable[[], bytes | memoryview]) -> None:
-        """Write a file of the cache at once; a disk that is full costs time later, not the run."""
+        """Write a cache file atomically. A full disk only slows the run down, it does not end it."""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             content = make()
             with replacing(file) as temporary, temporary.open("wb") as stream:
                 stream.write(content)
-                os.fsync(stream.fileno())  # or a power cut may leave a complete name without its content
+                os.fsync(stream.fileno())  # else a power cut may leave the file name without its content
         except OSError as error:
             if not self.full:
                 logger.warning(
@@ -101,7 +102,7 @@ class PreparedDataset(PersistentDataset):
 
 
 def item_key(item: Any, cache_dir: str | Path | None = None) -> bytes:
-    """SHA-256 (40 hexadecimal digits of it) of an item, files being replaced by their content.
+    """Return the first 40 hexadecimal digits of the SHA-256 of an item, in which files count by their content.
 
     Raises:
         TypeError: an entry is neither a file, a number, a text nor a list or dictionary of those.
@@ -140,7 +141,7 @@ def _load(file: Path) -> Mapping[Any, Any] | None:
     try:
         content = file.read_bytes()
         with ZipFile(io.BytesIO(content)) as archive:
-            if archive.testzip() is not None:  # which torch does not look at
+            if archive.testzip() is not None:  # torch does not verify checksums
                 raise BadZipFile
         prepared = torch.load(io.BytesIO(content), weights_only=True)
     except FileNotFoundError:
@@ -156,7 +157,7 @@ def _load(file: Path) -> Mapping[Any, Any] | None:
 
 
 def plain(value: Any) -> Any:
-    """Tensors without metadata, each with a storage of its own size: a view would be saved with all it was cut from."""
+    """Strip metadata from tensors and copy views, which torch would save together with their whole base tensor."""
     value = convert_to_tensor(value, convert_numeric=False, track_meta=False)
     if isinstance(value, torch.Tensor):
         return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value

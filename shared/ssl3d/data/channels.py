@@ -1,4 +1,4 @@
-"""Which files of a folder are channels of one case: nnU-Net's ``case_0000.nii.gz``, ``case_0001.nii.gz``."""
+"""Group files that are channels of one case, such as nnU-Net's ``case_0000.nii.gz`` and ``case_0001.nii.gz``."""
 
 import logging
 import re
@@ -18,8 +18,8 @@ def group_channels(
 
     Four digits at the end of a name are a channel only if every name has them, every case has 0000 to n-1, and n is
     the same for all cases; or if the data set declares n channels; or if the label maps are named without the digits.
-    Digits of a single case of several files are a channel only if so many channels are expected, since ``scan_0000``
-    to ``scan_0005`` may as well be six scans. Label maps that are named with the digits show that these are no channel.
+    If all files would be one case, digits are a channel only if that many channels are expected, since ``scan_0000`` to
+    ``scan_0005`` may as well be six scans. Label maps whose names include the digits prove that they are no channel.
 
     Args:
         images: Case name, channel included, -> file.
@@ -54,7 +54,7 @@ def group_channels(
     if any(len(files) > 1 for files in grouped.values()):
         name, files = next((name, files) for name, files in grouped.items() if len(files) > 1)
         logger.info(
-            "Files named alike but for _0000, _0001, ... are read as the channels of one case: %d files, %d cases, "
+            "Files whose names differ only in _0000, _0001, ... are read as channels of one case: %d files, %d cases, "
             "for example %s (%s).",
             len(images) - len(rest),
             len(grouped),

@@ -1,4 +1,4 @@
-"""Is one case fit for training? Its image, its label, and whether they belong together."""
+"""Check one case: its image, its label, and whether the two match."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,13 +21,13 @@ RESAMPLE = "Resample one onto the grid of the other, labels with nearest neighbo
 
 
 class Fault(NamedTuple):
-    """One fault of one file.
+    """Fault of a file.
 
     Attributes:
-        file: Its path.
-        problem: What is wrong.
-        remedy: What to do.
-        fatal: False for what is only worth a warning.
+        file: Path of the file.
+        problem: Short description of the fault.
+        remedy: Advice on how to fix the fault.
+        fatal: False for a fault that only causes a warning.
     """
 
     file: str
@@ -48,17 +48,17 @@ def check_item(
     cache_dir: str | Path | None = None,
     seen: Callable[[str, Volume], None] | None = None,
 ) -> list[Fault]:
-    """All faults of one datalist item; each file is read once and one volume is held at a time.
+    """Find all faults of a datalist item. Each file is read once, and one volume is in memory at a time.
 
     Args:
-        item: ``image``: a path, or a list with one path a channel, of NIfTI files or of folders of DICOM files, where
-            ``series`` (optional) says which is meant; ``label`` (optional): a path, of a map whose axes may be
-            stored in another order or direction than the image's, or a class number.
-        channels: What the image must have, as that many 3D files or as the last axis of one 4D file; None: any number.
-        label_ids: The values that a label may hold (the keys, where a mapping is given); None: any from 0 on.
-        require_label: An item without label is a fault.
-        cache_dir: Where the files' SHA-256, known from this reading, are kept (see ``ssl3d.data.cache_dir``).
-        seen: Called with the path and the volume of each file that can be read, before its values are checked.
+        item: Item with ``image``: a path, or a list with one path per channel, of NIfTI files or of DICOM folders;
+            ``series`` (optional): the DICOM series to read; ``label`` (optional): a class number, or the path of a
+            label map, whose axes may be stored in another order or direction than the image's.
+        channels: Required number of channels, as 3D files or as the last axis of one 4D file; None: any number.
+        label_ids: Values that a label may hold (the keys of a mapping); None: any integer from 0.
+        require_label: Whether an item without label is a fault.
+        cache_dir: Folder that keeps the SHA-256 of the files read here (see ``ssl3d.data.cache_dir``).
+        seen: Function to call with the path and the volume of each readable file, before its values are checked.
     """
     faults: list[Fault] = []
 
@@ -84,7 +84,7 @@ def check_item(
     found = sum(part.channels for part in parts)
     if len(parts) == len(images) and channels is not None and found != channels:
         remedy = (
-            f'Give {channels} 3D file(s) as the item\'s "image", one a channel, or choose the channels of the network'
+            f'Give {channels} 3D file(s) as the item\'s "image", one per channel, or set the channels of the network'
         )
         problem = f"{found} channels (4D, or a list of files) where {channels} is expected"
         faults.append(Fault(images[0], problem, remedy))
@@ -107,7 +107,7 @@ def check_item(
 
 def _label_doubts(ids: set[int], uneven: float | None) -> Iterator[tuple[str, str]]:
     if ids == {0}:
-        yield "background only", "Nothing to do if the structure is really absent"
+        yield "background only", "No action is needed if the structure is really absent"
     if uneven is not None:
         problem = f"label values such as {uneven:.8g} are rounded to whole numbers"
         yield problem, "No action is needed; integers with slope 1 and intercept 0 avoid this warning"
@@ -137,19 +137,19 @@ def _read(path: str, series: str | None, cache_dir: str | Path | None) -> Volume
         volume = read_series(Path(path), series, cache_dir)
     else:
         raise BadFileError("not a NIfTI file by its name", "Convert it to .nii.gz, or correct the datalist")
-    if series is None:  # else the folder may hold another one as well
+    if series is None:  # else the folder may hold other series as well
         remember(identity(path), volume.sha256, cache_dir)
     return volume
 
 
 def _check_image(volume: Volume, first: Part | None) -> Part:
     """Check one image file against the item's ``first`` file, with which MONAI stacks it; raise BadFileError."""
-    stored = np.array([volume.array.min(), volume.array.max()])  # they carry NaN and Inf without a copy of the volume
+    stored = np.array([volume.array.min(), volume.array.max()])  # NaN and Inf show here, without a copy of the volume
     if not np.isfinite(stored).all():
         raise BadFileError("NaN or Inf among the voxels", "Replace them, for instance by numpy.nan_to_num")
     real = volume.scaled(stored)
     with np.errstate(over="ignore"):
-        low, high = real.astype(np.float32)  # the type that MONAI loads
+        low, high = real.astype(np.float32)  # MONAI loads float32
     if not (np.isfinite(low) and np.isfinite(high)):
         problem = f"values such as {max(real, key=abs):g}, which float32 cannot hold: MONAI loads Inf"
         raise BadFileError(problem, "Clip or rescale them")
@@ -159,19 +159,19 @@ def _check_image(volume: Volume, first: Part | None) -> Part:
     if first is None:
         return Part(volume.grid, volume.array.shape[3] if is_4d else 1, is_4d)
     _check_shape(first.grid, volume.grid, "channels")
-    if not np.allclose(volume.grid.affine, first.grid.affine):  # MONAI's own condition, which is stricter than ours
+    if not np.allclose(volume.grid.affine, first.grid.affine):  # MONAI's own test, stricter than that of this package
         raise BadFileError(
             _difference(first.grid, volume.grid, "channels"), "Save them with one affine, after resampling if need be"
         )
     if is_4d or first.is_4d:
-        raise BadFileError("a 4D file among several files: MONAI cannot stack them", "Give 3D files, one a channel")
+        raise BadFileError("a 4D file among several files: MONAI cannot stack them", "Give 3D files, one per channel")
     return Part(volume.grid, 1, is_4d)
 
 
 def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None) -> tuple[set[int], float | None]:
     """Return the label ids, and a value that gets rounded to an id, if any; raise BadFileError for a bad label."""
     if image is not None:
-        label = volume.grid.turned(image.axes)  # programs store rows the other way round; the bundles turn both alike
+        label = volume.grid.turned(image.axes)  # some programs flip the stored axes; the bundles reorient both files
         _check_shape(image, label, "image and label")
         if not image.shift(label.affine) < SHIFT:
             raise BadFileError(_difference(image, volume.grid, "image and label"), RESAMPLE)
@@ -181,7 +181,7 @@ def _check_label(volume: Volume, image: Grid | None, label_ids: set[int] | None)
         if label_ids is None:
             raise BadFileError(f"unknown label ids {unknown[:20]}: ids begin at 0", "Map the ids")
         raise BadFileError(
-            f"unknown label ids {unknown[:20]}: the map has {sorted(label_ids)}",
+            f"unknown label ids {unknown[:20]}: expected {sorted(label_ids)}",
             "To train on other classes, name all of them: --label_names head,body,tail for ids 1, 2, 3. Else correct "
             "the label map",
         )

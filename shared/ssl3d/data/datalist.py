@@ -26,45 +26,44 @@ LABELS = ("required", "optional", "ignored")
 class Datalist(list):
     """Validated cases of one section of a data set, as a plain list of dictionaries.
 
-    Each item has ``image`` (path, or list of paths, one a channel), ``name``, ``group`` (cases of one anatomy; the data
-    set's name unless its JSON file gives one), where there is one ``label`` (path or class number), other keys of the
-    JSON file as they are, and ``synthetic: True`` where the data are synthetic.
+    Each item has ``image`` (path, or list of paths, one per channel), ``name``, ``group`` (cases of one anatomy; by
+    default the data set's name), ``label`` if there is one (path or class number), other keys of the JSON file
+    unchanged, and ``synthetic: True`` if the data are synthetic.
 
     Sections and folds that the data set declares are kept; otherwise the cases are split by ``split``, scans of one
     patient together (see ``split_source``).
 
-    Where a case's image is a folder of DICOM files, its one volume is looked for among their series (see
-    ``choose_series``), and ``image`` becomes the path of a folder that holds the slices of that series alone, as links
-    below ``cache_dir``, and that bears the case's name. An entry of the JSON file may say which is meant by ``series``.
+    If a case's image is a folder of DICOM files, one of their series is chosen (see ``choose_series``). ``image`` then
+    becomes a folder with the case's name below ``cache_dir``, which holds links to the slices of that series. An entry
+    of the JSON file may select the series by ``series``.
 
     Args:
-        dataset_dir: Folder with ``dataset.json``, NIfTI files or DICOM files (see ``read_source``); None: synthetic
-            anatomy of the given ``kind``, made once below ``cache_dir``, unless ``datalist`` is given, whose folder is
-            then taken.
+        dataset_dir: Folder with ``dataset.json``, NIfTI files or DICOM files (see ``read_source``). None: the folder of
+            ``datalist`` if that is given, else synthetic anatomy of ``kind``, made once below ``cache_dir``.
         section: ``training``, ``validation`` or ``test``; ``all``: every case, as for inference.
         datalist: JSON file, absolute or relative to ``dataset_dir``.
-        kind: Of the synthetic anatomy.
+        kind: Kind of the synthetic anatomy.
         synthesis: Further arguments of ``synthesize``, such as ``subjects``, ``size``, ``contrasts``.
         split: ``positional``, ``hippocampus``, ``pretraining``, ``none``, ``folds K/I``, ``fold I``, or a JSON file
             with the names of each section (see ``split_source``).
         labels: ``required`` (an item without label is a fault), ``optional``, or ``ignored`` (dropped, never read).
-        label_ids: The ids that a label may hold; of a mapping the keys, whose values name what an id is trained as;
-            None: any integer.
-        channels: Of the image; None: any number.
-        series: Of DICOM cases, where their entry has none: the SeriesInstanceUID or the description of the series that
-            is meant; in a description ``*`` stands for any text, and case does not matter.
-        num_labelled: K: only the first k training cases of a shuffle fixed by ``seed``; None, 0 or "all": all.
-        seed: Of that shuffle.
+        label_ids: Ids that a label may hold, or a mapping from these ids to the names of their classes; None: any
+            integer.
+        channels: Number of channels of the image; None: any number.
+        series: SeriesInstanceUID or description of the series to read in DICOM cases whose entry names none. In a
+            description ``*`` matches any text, and letter case is ignored.
+        num_labelled: Number k of training cases to use, the first k of a shuffle; None, 0 or "all": all.
+        seed: Seed of the shuffle.
         skip_bad: Leave bad cases out instead of raising.
         cache_dir: See ``ssl3d.data.cache_dir``.
 
     Attributes:
         skipped: Faults of the cases left out.
-        skip_bad, cache_dir: As given.
+        skip_bad, cache_dir: See the arguments.
         synthetic: Whether the data are synthetic.
-        corpus: Name, number of cases and licence, as a passport wants them.
+        corpus: Name, number of cases and licence, in the form of a passport.
         sections: Section -> names of its cases, before any are left out; empty for section ``all``.
-        how: What decided the sections, for a log line.
+        how: Origin of the sections, for a log line.
 
     Raises:
         FileNotFoundError: ``dataset_dir`` or ``datalist`` does not exist, or holds no images.
@@ -157,7 +156,7 @@ def _folder(
             raise ValueError("Neither dataset_dir nor kind is given: no data to read and none to make.")
         logger.warning(
             "No dataset_dir is given: using SYNTHETIC anatomy of kind %s. It shows the mechanics, and nothing about "
-            "images of people.",
+            "images of people. Give your own data with --dataset_dir.",
             kind,
         )
         return _synthetic_folder(kind, synthesis, cache_dir)
@@ -178,7 +177,7 @@ def _synthetic_folder(kind: str, synthesis: Mapping[str, Any], cache_dir: str | 
 
 
 def _amount(used: int, total: int, kind: str) -> str:
-    """How many of the cases are used, in words."""
+    """Describe how many of the cases are used."""
     return counted(used, f"{kind}case") if used == total else f"{used} of {counted(total, f'{kind}case')}"
 
 

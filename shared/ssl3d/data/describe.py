@@ -1,4 +1,4 @@
-"""A description of transforms that is equal in every process as long as they do the same."""
+"""Describe transforms so that equal transforms have equal descriptions in every process."""
 
 import functools
 import hashlib

@@ -1,6 +1,6 @@
-"""Randomness as a function of (seed, draw): the same items whatever the workers, the processes and the history.
+"""Make randomness a function of (seed, draw): equal items for any number of workers or processes, and after a resume.
 
-Draw numbers count the items that a whole training run sees, over all processes. Epoch e (from 1, as Ignite counts)
+Draw numbers count the items that a whole training run sees, over all processes. Epoch e (counted from 1, as in Ignite)
 covers ``epoch_length * batch_size * processes`` of them.
 """
 
@@ -23,17 +23,17 @@ def draw_seed(seed: int, draw: int) -> int:
 
 
 class DrawSampler(DistributedSampler):
-    """Yields draw numbers for a ``DrawDataset``; those with ``draw % processes == rank`` go to a process, in order.
+    """Sampler of draw numbers for a ``DrawDataset``; a process gets those with ``draw % processes == rank``, in order.
 
-    It is a ``DistributedSampler`` so that MONAI's engines call ``set_epoch`` by themselves, with one process too. A
-    resumed run goes on at the epoch it has reached.
+    It is a ``DistributedSampler`` so that MONAI's engines call ``set_epoch``, even with one process. A resumed run
+    continues at the epoch it has reached.
 
     Args:
-        dataset: With at least one item.
-        batch_size: Items of one batch of one process.
-        epoch_length: Batches of one process in an epoch.
-        num_replicas, rank: Processes and number of this one; None: from ``torch.distributed`` where it is initialised,
-            else 1 and 0.
+        dataset: Data set with at least one item.
+        batch_size: Batch size of one process.
+        epoch_length: Number of batches of one process in an epoch.
+        num_replicas, rank: Number of processes, and index of this process; None: from ``torch.distributed`` if it is
+            initialised, else 1 and 0.
 
     Raises:
         ValueError: an empty data set, a size below 1, a rank outside the processes.
@@ -81,14 +81,14 @@ class DrawDataset(PreparedDataset):
     """A ``PreparedDataset`` whose index is a draw number: ``dataset[draw]`` is a function of (seed, draw) alone.
 
     Every pass over the n items is a permutation of its own. Before an item goes through the random transforms, their
-    states are set from (seed, draw); the number itself stands in the item as ``draw``, for what is drawn later (views).
-    MONAI's random transforms obey; one that reads the global generators of torch or numpy does not.
+    states are set from (seed, draw). The item holds the draw number as ``draw``, from which the views are drawn later.
+    This works for MONAI's random transforms, but not for transforms that read the global generators of torch or numpy.
 
     ``len()`` is the number of items, and plain iteration covers the first pass.
 
     Args:
         data, transform, cache_dir: See ``PreparedDataset``.
-        seed: Of the run.
+        seed: Seed of the run.
 
     Raises:
         IndexError: on access, when the draw is negative.
@@ -120,10 +120,10 @@ class DrawDataset(PreparedDataset):
         return self._at_random(item)
 
     def _at_random(self, item: dict[str, Any]) -> Any:
-        """``item`` through the random transforms, their states set from (seed, draw)."""
+        """Apply the random transforms to ``item``, with states set from (seed, draw)."""
         self.transform.set_random_state(seed=draw_seed(self.seed, item["draw"]))
         tracked = get_track_meta()
-        set_track_meta(False)  # items are plain tensors: metadata would cost a third of the time and be thrown away
+        set_track_meta(False)  # items are plain tensors; metadata would cost a third of the time for nothing
         try:
             return plain(self._post_transform(item))
         finally:
@@ -132,6 +132,6 @@ class DrawDataset(PreparedDataset):
 
 @lru_cache(maxsize=4)
 def _permutation(seed: int, number: int, n: int) -> np.ndarray:
-    """(n,) the order of a pass; RandomState, whose stream numpy promises to keep."""
+    """Return the order (n,) of the items in a pass, from RandomState, whose stream numpy promises to keep."""
     state = np.random.SeedSequence([seed, number], spawn_key=(1,)).generate_state(4)
     return np.random.RandomState(state).permutation(n)

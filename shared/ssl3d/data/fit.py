@@ -1,4 +1,4 @@
-"""Whether scans suit the preprocessing of a run: size after resampling, and intensities before scaling."""
+"""Check scans against the preprocessing of a run: size after resampling, and intensities before scaling."""
 
 import logging
 from collections import defaultdict
@@ -15,14 +15,14 @@ from .validation import DataError
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 8e9  # bytes of one prepared channel in float32: no step of a training works on more
-LARGE, GROWTH = 2e9, 8  # fewer are too many where resampling makes most of them: a whole-body CT has them by itself
-FEWEST = 1 / 4  # of roi_size, along any axis: less is padding rather than anatomy
+LARGEST = 8e9  # bytes of one prepared channel in float32; no training works on more
+LARGE, GROWTH = 2e9, 8  # bytes allowed if resampling enlarges a scan more than GROWTH times
+FEWEST = 1 / 4  # smallest share of roi_size along any axis; a smaller scan is padding rather than anatomy
 BYTES = 4  # of float32
 AIR = -200  # HU: a CT of a body has voxels below, lung or the air around it
-HAIR = 0.05  # of a window's width: intensities within are nearly one value after scaling
-NARROW = 0.05  # of all intensities: percentiles closer than this cut off what is bright
-EQUAL = 1e-6  # of all intensities, as in ``transforms.ScalePercentiles``
+HAIR = 0.05  # share of a window's width; a narrower range of intensities is nearly one value after scaling
+NARROW = 0.05  # share of the whole range; percentiles closer than this clip bright structures
+EQUAL = 1e-6  # share of the whole range, as in ``transforms.ScalePercentiles``
 SHOWN = 20  # scans named in a warning
 
 
@@ -34,18 +34,18 @@ def fit(
     skip_bad: bool = False,
     cache_dir: str | Path | None = None,
 ) -> tuple[list[Mapping[str, Any]], list[Fault]]:
-    """Check items against the preprocessing of a run, from what their validation has kept: no file is read.
+    """Check items against the preprocessing of a run, using the facts kept by their validation. No file is read.
 
     Scans whose intensities do not suit the scaling are logged by name. Synthetic items are not checked.
 
     Args:
         items: Datalist items or pairs.
         preprocessing: ``spacing`` (mm), ``orientation``, ``intensity`` and ``roi_size`` (voxels), each optional, as
-            ``weights.facts.preprocessing`` reads them off the transforms; ``compares_units`` where loading warns of
-            scans that are not in the unit of the weights.
-        training: Whether the run trains. A small scan is mostly padding then, and is only warned of otherwise.
-        skip_bad: Leave bad items out, logged one by one, instead of raising.
-        cache_dir: Folder of what validation has kept (see ``ssl3d.data.cache_dir``).
+            ``weights.facts.preprocessing`` reads them off the transforms; ``compares_units`` if loading warns of scans
+            that are not in the unit of the weights.
+        training: Whether the run trains. If so, a scan that is mostly padding is a fault, otherwise a warning.
+        skip_bad: Log bad items and leave them out instead of raising.
+        cache_dir: Folder with the results of validation (see ``ssl3d.data.cache_dir``).
 
     Returns:
         The good items in their order, and the faults of the others.
@@ -55,7 +55,7 @@ def fit(
             item is good.
     """
     good: list[Mapping[str, Any]] = []
-    faults: dict[Fault, None] = {}  # each once: a scan may be in many pairs
+    faults: dict[Fault, None] = {}  # without duplicates, because a scan may be in many pairs
     bad: list[Mapping[str, Any]] = []
     for item in items:
         found = [] if item.get("synthetic") else check_fit(item, preprocessing, training, cache_dir)
@@ -76,7 +76,7 @@ def check_fit(
     training: bool = True,
     cache_dir: str | Path | None = None,
 ) -> list[Fault]:
-    """Faults of the images of one item; see :func:`fit`. Files that were not validated have none."""
+    """Find the faults of the images of one item, see :func:`fit`. Files that were not validated have none."""
     faults = []
     for file in image_files(item):
         scan = kept_facts(file, cache_dir)
@@ -84,7 +84,7 @@ def check_fit(
             fault = size_fault(file, scan, preprocessing, training)
             intensity = preprocessing.get("intensity") or {}
             if preprocessing.get("compares_units") and _wrong_unit(scan, intensity):
-                intensity = {}  # said once, beside the unit of the weights
+                intensity = {}  # loading already warns of the unit
             faults += [fault] if fault else intensity_faults(file, scan, intensity)
     return faults
 
@@ -92,7 +92,7 @@ def check_fit(
 def prepared_size(
     scan: ScanFacts, preprocessing: Mapping[str, Any], pixdim: Sequence[float] | np.ndarray
 ) -> np.ndarray:
-    """(3,) voxels after orientation and resampling to ``pixdim``; a spacing of 0 or less is kept, as in MONAI."""
+    """Return the size (3,) in voxels after resampling to ``pixdim``; a spacing of 0 or less is kept, as in MONAI."""
     size, spacing = scan.turned(preprocessing.get("orientation"))
     wanted = np.array(pixdim, dtype=float)
     wanted = np.where(wanted > 0, wanted, spacing)
@@ -137,7 +137,7 @@ def _size_problem(prepared: np.ndarray, stored: np.ndarray, roi_size: Sequence[i
 
 
 def intensity_faults(file: str, scan: ScanFacts, intensity: Mapping[str, Any]) -> list[Fault]:
-    """Warnings of a scan whose intensities do not suit a scaling by ``kind`` ``window`` or ``percentiles``."""
+    """Return warnings if a scan's intensities do not suit a scaling by ``kind`` ``window`` or ``percentiles``."""
     kind = intensity.get("kind")
     if kind == "window":
         found = _outside_window(scan, float(intensity["lower"]), float(intensity["upper"]))
@@ -149,7 +149,7 @@ def intensity_faults(file: str, scan: ScanFacts, intensity: Mapping[str, Any]) -
 
 
 def _wrong_unit(scan: ScanFacts, intensity: Mapping[str, Any]) -> bool:
-    """Whether a window is in Hounsfield units and the scan is not, by the rule that loading goes by."""
+    """Return whether a window is in Hounsfield units and the scan is not, by the same rule as in loading."""
     window = intensity.get("kind") == "window" and float(intensity["lower"]) < 0
     return window and not looks_hounsfield(scan.at(LOW), scan.at(HIGH))
 
@@ -172,7 +172,7 @@ def _outside_window(scan: ScanFacts, lower: float, upper: float) -> tuple[str, s
 
 
 def narrow_percentiles(scan: ScanFacts, lower: float = 1, upper: float = 99) -> tuple[str, str] | None:
-    """Problem and remedy of a scan of which percentiles say little; None where they are fine."""
+    """Return problem and remedy of a scan whose percentiles are too close; None if they are fine."""
     low, high = scan.values[0], scan.values[-1]
     a, b = scan.at(lower), scan.at(upper)
     if b - a <= EQUAL * (high - low):
@@ -183,15 +183,15 @@ def narrow_percentiles(scan: ScanFacts, lower: float = 1, upper: float = 99) -> 
         )
     if b - a < NARROW * (high - low):
         return (
-            f"percentiles {lower:g} and {upper:g} are {a:g} and {b:g}, but values go from {low:g} to {high:g}: all "
-            "that is brighter or darker is clipped",
+            f"percentiles {lower:g} and {upper:g} are {a:g} and {b:g}, but values range from {low:g} to {high:g}: "
+            "brighter and darker values are clipped",
             "Crop the scan to the anatomy, or choose wider percentiles (lower, upper of ScalePercentilesd)",
         )
     return None
 
 
 def _warn(faults: Sequence[Fault]) -> None:
-    """Log warnings, at most ``SHOWN`` of one remedy: a whole set may have them."""
+    """Log warnings, at most ``SHOWN`` per remedy, because a whole data set may share one."""
     kinds: dict[str, list[Fault]] = defaultdict(list)
     for fault in faults:
         kinds[fault.remedy].append(fault)

@@ -1,4 +1,4 @@
-"""What a folder without a list of cases holds: which files are images, labels and channels, and of which section."""
+"""List a folder that has no JSON file: find images, labels and channels, and the section of each case."""
 
 import logging
 import re
@@ -55,13 +55,13 @@ def list_folder(
         if entries:
             found[section] = entries
     _tell_apart([entry for entries in found.values() for entry in entries])
-    if found and not folders["training"]:  # a folder of one section alone, as for inference
+    if found and not folders["training"]:  # a folder with one section only, as for inference
         return {"training": [entry for entries in found.values() for entry in entries]}
     return found
 
 
 def _tell_apart(entries: list[dict[str, Any]]) -> None:
-    """Put the folder in front of names that channels have in common, such as in ``imagesTr`` and ``imagesTs``."""
+    """Prefix case names that occur in several folders, such as ``imagesTr`` and ``imagesTs``, with the folder."""
     given = Counter(entry["name"] for entry in entries if "name" in entry)
     for entry in entries:
         if given[entry.get("name")] > 1:
@@ -112,10 +112,10 @@ def _labelled(entry: dict[str, Any], labels: dict[str, Path], name: str | None =
 
 
 def nifti_files(folders: Iterable[Path]) -> dict[str, Path]:
-    """Case name -> file, for NIfTI files that are not hidden (macOS writes ``._x.nii.gz`` beside ``x.nii.gz``).
+    """Map case names to NIfTI files. Hidden files are ignored (macOS writes ``._x.nii.gz`` beside ``x.nii.gz``).
 
     Raises:
-        ValueError: two files differ in their folder or ending only.
+        ValueError: two files differ only in their folder or ending.
     """
     files = sorted(file for folder in folders for file in folder.iterdir())
     files = [file for file in files if is_nifti(file) and file.name[0] != "."]
@@ -123,19 +123,19 @@ def nifti_files(folders: Iterable[Path]) -> dict[str, Path]:
     twice = [str(file) for file in files if names[case_name(file)] > 1]
     if twice:
         raise ValueError(
-            f"Files of one name that differ in folder or ending only: {shortened(twice)}. Remove or "
+            f"Files of the same name that differ only in folder or ending: {shortened(twice)}. Remove or "
             "rename the files that do not belong, or list the cases in a dataset.json."
         )
     return {case_name(file): file for file in files}
 
 
 def unread_images(folder: Path, with_nifti: bool = True) -> list[Path]:
-    """Files of a folder that look like images of formats that are not read there; DICOM is, where no NIfTI is."""
+    """List image files of other formats in a folder. DICOM files are read, unless the folder has NIfTI files."""
     files = sorted(file for file in folder.iterdir() if is_other_image(file) and file.name[0] != ".")
     return [file for file in files if with_nifti or file.suffix.lower() not in (".dcm", ".ima")]
 
 
-@cache  # said once for a training, which lists the folder for each section
+@cache  # warn once, although a training lists the folder for each section
 def _say_unread(folder: Path, with_nifti: bool) -> None:
     files = unread_images(folder, with_nifti)
     if files:
@@ -149,6 +149,6 @@ def _say_unread(folder: Path, with_nifti: bool) -> None:
 
 
 def shortened(names: Sequence[str]) -> str:
-    """At most ``SHOWN`` names, and how many more there are."""
+    """Join at most ``SHOWN`` names, and say how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Which label ids occur in label maps, as the checks have counted them, and which expected ones never do."""
+"""Remember which label ids occur in label maps, and find expected ids that never occur."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
@@ -12,7 +12,7 @@ BACKGROUND = "background"
 
 
 def keep_ids(label: str, ids: Iterable[int], cache_dir: str | Path | None = None) -> None:
-    """Keep the ids of a label map that has just been read."""
+    """Store the ids of a label map that has just been read."""
     _memo(cache_dir).set(identity(label), sorted(map(int, ids)))
 
 
@@ -41,12 +41,12 @@ def absent_ids(
 
 
 def describe_absent(absent: Sequence[int], expected: Iterable[int], names: Mapping[int, str]) -> str:
-    """Say which ids no training label holds, as what the others are trained, and what to do.
+    """Write a message on ids that occur in no training label, on the classes of the other ids, and on what to do.
 
     Args:
         absent: See ``absent_ids``.
         expected: Ids that labels may hold.
-        names: Name of each id, where it is known.
+        names: Names of ids, as far as they are known.
     """
     one = len(absent) == 1
     text = f"no training label holds {'class' if one else 'classes'} {', '.join(_named(id, names) for id in absent)}."

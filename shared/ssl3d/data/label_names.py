@@ -1,4 +1,4 @@
-"""Names of classes: as a user gives them, and as a data set names them."""
+"""Read the names of classes from a user or from a data set."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,11 +39,11 @@ def as_names(value: Any) -> list[str]:
 
 
 def data_set_names(dataset_dir: str | Path | None, datalist: str | Path | None = None) -> list[str]:
-    """Return the names of classes 1, 2 and so on in a data set's JSON file; empty where it names none.
+    """Return the names of classes 1, 2 and so on in a data set's JSON file; empty if it names none.
 
     Args:
         dataset_dir: Folder of the data set; None: the folder of ``datalist``, or no data set.
-        datalist: Another JSON file than ``dataset.json``, absolute or relative to the folder.
+        datalist: JSON file to read instead of ``dataset.json``, absolute or relative to the folder.
 
     Raises:
         FileNotFoundError: there is no such folder.

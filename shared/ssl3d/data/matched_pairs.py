@@ -1,4 +1,4 @@
-"""Pairs of crops around equal places of two volumes, drawn as a function of (seed, draw)."""
+"""Draw pairs of crops around corresponding places of two volumes, as a function of (seed, draw)."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -20,11 +20,11 @@ NAMED = 3  # pairs without a match, in the log
 
 
 class Match(NamedTuple):
-    """The same place of two volumes.
+    """Corresponding places of two volumes.
 
     Attributes:
         first, second: (D, H, W) in voxels of the two prepared volumes.
-        score: How sure it is, at most 1.
+        score: Confidence of the match, at most 1.
     """
 
     first: tuple[float, float, float]
@@ -32,34 +32,34 @@ class Match(NamedTuple):
     score: float
 
 
-# First volume, second volume, a state to draw from; None where the two have nothing to match. Volumes are prepared
-# items: image (C, D, H, W), valid (1, D, H, W), name, and key, which stands for their content.
+# (first volume, second volume, random state) -> match; None if the volumes have nothing to match. Volumes are prepared
+# items: image (C, D, H, W), valid (1, D, H, W), name, and key, a hash of their content.
 Matcher = Callable[[Mapping[str, Any], Mapping[str, Any], np.random.RandomState], Match | None]
 
 
 class MatchedPairDataset(PairDataset):
     """A ``PairDataset`` that crops both volumes around one place of the body.
 
-    A draw chooses two volumes of a group, and a place that the matcher finds in both. Where its score is below
-    ``threshold`` another place is tried, ``tries`` of them in all. If none reaches it, or the group has one volume,
-    both crops are of the first volume, at one place: ``copy`` is then 1, ``score`` is 1, and the first such pairs are
-    named in the log.
+    A draw chooses two volumes of a group, and a place that the matcher finds in both. If its score is below
+    ``threshold``, another place is tried, up to ``tries`` places. If no score reaches the threshold, or the group has
+    one volume, both crops are taken from the same place of the first volume. ``copy`` and ``score`` are then 1, and the
+    first such pairs are named in the log.
 
     An item has ``image`` (2, C, *roi_size) and ``valid`` (2, 1, *roi_size), zeros where a crop leaves its volume,
     ``score``, ``copy``, ``draw`` and ``synthetic``.
 
     Args:
         data, transform, cache_dir, seed: See ``DrawDataset``.
-        matcher: Finds the places, see ``ssl3d.methods``.
+        matcher: Function that finds corresponding places, see ``ssl3d.matching``.
         roi_size: (D, H, W) of the crops in voxels.
         threshold: Lowest score of a pair, in [-1, 1].
-        tries: Places to try, at least 1.
+        tries: Number of places to try, at least 1.
 
     Raises:
         ValueError: a number out of range; on access, volumes of different numbers of channels.
 
-    Source: Jiang et al., Alice, ICCV 2023 (arXiv:2302.05615): threshold 0.7; its released code tries 101 places and
-    takes the last whatever its score.
+    Source: Jiang et al., Alice, ICCV 2023 (arXiv:2302.05615), with threshold 0.7. Its released code tries 101 places
+    and takes the last one at any score.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class MatchedPairDataset(PairDataset):
         self.unmatched += 1
         if self.unmatched <= NAMED:
             why = f"the best of {self.tries} places scores {best:.2f}" if np.isfinite(best) else "no place is in both"
-            rest = " Others are not named: see the column fallback." if self.unmatched == NAMED else ""
+            rest = " Further pairs are not named: see the column fallback." if self.unmatched == NAMED else ""
             logger.warning(
                 f"{first.get('name')} and {second.get('name')}: {why}, the threshold is {self.threshold:g}; both crops "
                 f"are of the first.{rest}"

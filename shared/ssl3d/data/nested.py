@@ -1,4 +1,4 @@
-"""NIfTI files that lie deeper in a folder: one image per case folder, as in BIDS, KiTS and TotalSegmentator."""
+"""List NIfTI files in nested folders: one image per case folder, as in BIDS, KiTS and TotalSegmentator."""
 
 import logging
 import re
@@ -23,11 +23,11 @@ DERIVED = {"derivatives", "sourcedata", "code", "stimuli"}  # folders of BIDS th
 
 
 def list_nested(folder: Path, left_out: Collection[Path] = ()) -> list[dict[str, Any]]:
-    """Entries of the NIfTI files below ``folder``, if each case has a folder of its own with a single image.
+    """List the NIfTI files below ``folder``, if each case has a folder of its own with a single image.
 
-    A case is named after its folders, as many levels as it takes to tell cases apart: ``sub-01``, ``case_00000``,
-    ``patient01_before``. Files named as a segmentation, and folders ``segmentations``, ``labels`` or ``masks``, are no
-    images; a single such file beside the image is its label map.
+    A case is named after its folders, with as many levels as it takes to tell cases apart: ``sub-01``, ``case_00000``,
+    ``patient01_before``. Files named like a segmentation, and files in folders ``segmentations``, ``labels`` or
+    ``masks``, are no images. A single such file beside the image is its label map.
 
     Args:
         folder: Folder without NIfTI files of its own.
@@ -37,7 +37,7 @@ def list_nested(folder: Path, left_out: Collection[Path] = ()) -> list[dict[str,
         Entries with ``image``, ``name`` and, if there is one, ``label``; empty if there are no NIfTI files.
 
     Raises:
-        ValueError: a case has several images, so that it is not clear which is meant.
+        ValueError: a case has several images, and it is not clear which one to read.
     """
     images: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     labels: dict[tuple[str, ...], list[Path]] = defaultdict(list)
@@ -85,7 +85,7 @@ def list_nested(folder: Path, left_out: Collection[Path] = ()) -> list[dict[str,
 
 
 def _case(parts: tuple[str, ...]) -> tuple[str, ...]:
-    """Folders of a case, without a last one that names the kind of data."""
+    """Return the folders of a case, without a last folder that names the kind of data."""
     return parts[:-1] if len(parts) > 1 and parts[-1].lower() in DATATYPES else parts
 
 
@@ -104,7 +104,7 @@ def _refuse_unclear(cases: dict[tuple[str, ...], list[Path]], folder: Path) -> N
     )
     raise ValueError(
         f"{count} NIfTI files lie deeper in {folder}, for example {first.relative_to(folder)}, and {reason}, so "
-        'that it is not clear which image is a case. List those you mean in a dataset.json: {"training": [{"image": '
+        'that it is not clear which image is a case. List the cases in a dataset.json: {"training": [{"image": '
         f'"{first.relative_to(folder)}"}}, ...]}}, or put one image per case into {folder / "images"}.'
     )
 

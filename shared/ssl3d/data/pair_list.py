@@ -1,4 +1,4 @@
-"""The list of pairs that a registration bundle registers or is evaluated on."""
+"""List the pairs that a registration bundle registers or is evaluated on."""
 
 import itertools
 import os
@@ -24,26 +24,29 @@ Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # fixed, moving: items with 
 class PairList(list):
     """Validated pairs of a fixed and a moving volume, as a plain list of dictionaries.
 
-    Each item has ``fixed`` and ``moving`` (paths), ``name`` (``<moving>_onto_<fixed>``), ``group``, where both volumes
-    or one of them have them ``fixed_label`` and ``moving_label`` (paths of label maps), ``fixed_landmarks`` and
-    ``moving_landmarks`` (paths of JSON files: by name, a dictionary with ``world``, mm, RAS), and ``synthetic: True``
-    where the data are synthetic.
+    Each item has ``fixed`` and ``moving`` (paths), ``name`` (``<moving>_onto_<fixed>``), ``group``, and
+    ``synthetic: True`` if the data are synthetic. As far as the volumes have them, it also has ``fixed_label`` and
+    ``moving_label`` (paths of label maps), ``fixed_landmarks`` and ``moving_landmarks`` (paths of JSON files: by name,
+    a dictionary with ``world``, mm, RAS).
 
-    The pairs are the first of these that is there: the two files that are given; the entries of the JSON file, where
-    they have ``fixed`` and ``moving``; random pairs of two different volumes of one group out of a ``Datalist``. Groups
-    are then drawn in proportion to the square root of their size, and no ordered pair comes twice.
+    The pairs come from the first available source:
+
+    1. the two files ``fixed`` and ``moving``;
+    2. the entries of the JSON file, if they have ``fixed`` and ``moving``;
+    3. random pairs of two different volumes of one group of a ``Datalist``. Groups are drawn in proportion to the
+       square root of their size, and no ordered pair is drawn twice.
 
     Args:
         dataset_dir: Folder of the data set, see ``Datalist``; entries of a JSON file are relative to it.
         section: ``training``, ``validation``, ``test``, or ``all``.
         fixed, moving: Files, or folders of DICOM files, relative to the working directory.
-        fixed_label, moving_label: Their label maps, if any.
+        fixed_label, moving_label: Label maps of the two files, if any.
         datalist, kind, synthesis, split: See ``Datalist``.
-        series: Of DICOM volumes, see ``Datalist``; ``fixed_series`` and ``moving_series`` of a pair in a JSON file come
-            first.
+        series: Series of DICOM volumes, see ``Datalist``; ``fixed_series`` and ``moving_series`` of a pair in a JSON
+            file take precedence.
         labels: ``required`` (a volume without label map is a fault), ``optional``, or ``ignored`` (never read).
-        pairs: How many are drawn; all there are where these are fewer.
-        seed: Of the draw.
+        pairs: Number of pairs to draw; all pairs if there are fewer.
+        seed: Seed of the draw.
         skip_bad: Leave pairs with bad files out instead of raising.
         cache_dir: See ``ssl3d.data.cache_dir``.
 
@@ -112,7 +115,7 @@ class PairList(list):
             usable = {_key(volume) for volume in good}
             chosen = [pair for pair in listed if usable.issuperset(map(_key, pair))]
             if not chosen:
-                raise ValueError("No pair is left: a file of each was left out.")
+                raise ValueError("No pair is left, because each has a bad file that was left out. Fix the files.")
             self.synthetic = content.get("synthetic") is True
             licence = licence_of(content)
             self.corpus = [{"name": content.get("published_name", UNNAMED), "count": len(usable), "licence": licence}]
@@ -127,12 +130,12 @@ class PairList(list):
 
 
 def draw_pairs(volumes: Sequence[Mapping[str, Any]], pairs: int, seed: int) -> list[Pair]:
-    """Ordered pairs of two different volumes of one group, none twice; those of fewer pairs begin those of more.
+    """Draw distinct ordered pairs of two volumes of one group; a longer list begins with the pairs of a shorter one.
 
     Args:
         volumes: Items with ``group``.
-        pairs: How many; all there are where these are fewer.
-        seed: Of the draw.
+        pairs: Number of pairs to draw; all pairs if there are fewer.
+        seed: Seed of the draw.
 
     Raises:
         ValueError: no group has two volumes.
@@ -141,7 +144,7 @@ def draw_pairs(volumes: Sequence[Mapping[str, Any]], pairs: int, seed: int) -> l
     groups = [[volumes[number] for number in members] for members in found if len(members) > 1]
     if not groups:
         raise ValueError(
-            f"{len(volumes)} volume(s) in {len(found)} group(s) give no pair: a group must have two volumes."
+            f"{len(volumes)} volume(s) in {len(found)} group(s) give no pair. A group needs at least two volumes."
         )
     if pairs >= sum(len(group) * (len(group) - 1) for group in groups):
         return [pair for group in groups for pair in itertools.permutations(group, 2)]
@@ -162,7 +165,7 @@ def _pair_file(dataset_dir: str | Path | None, datalist: str | Path | None) -> d
     file = Path(dataset_dir or "").expanduser().absolute() / Path(datalist or "dataset.json").expanduser()
     try:
         content = read_json(file)
-    except (OSError, ValueError):  # Datalist says what is wrong
+    except (OSError, ValueError):  # Datalist reports the error
         return None
     entries = [entry for found in content.values() if isinstance(found, list) for entry in found]
     if not any(isinstance(entry, dict) and ("fixed" in entry or "moving" in entry) for entry in entries):
@@ -195,20 +198,20 @@ def _volumes(
     series: str | None,
     cache_dir: str | Path | None,
 ) -> list[Pair]:
-    """Pairs of items as ``Datalist`` has them."""
+    """Turn entries into pairs of items in the form of ``Datalist``."""
     for entry in entries:
         missing = [role for role in ROLES if role not in entry]
         if missing:
             found = ", ".join(f"{key} {file}" for key, file in entry.items() if key != "where") or "nothing"
             raise ValueError(
-                f"{entry['where']} gives {found}, but not {missing[0]!r}: a pair is a fixed and a moving file."
+                f"{entry['where']} gives {found}, but not {missing[0]!r}. A pair needs a fixed and a moving file."
             )
     stems = Counter(case_name(image) for image in {entry[role] for entry in entries for role in ROLES})
 
     def volume(entry: Mapping[str, str], role: str) -> dict[str, Any]:
         image = entry[role]
         name = case_name(image)
-        if stems[name] > 1:  # files that share a name are told apart by their folder
+        if stems[name] > 1:  # the folder distinguishes files of the same name
             folder = os.path.relpath(Path(image).parent, content.get("folder", Path.cwd()))
             name = f"{folder.replace('..', '').strip(os.sep).replace(os.sep, '_')}_{name}"
         keys = ("series", "landmarks") if labels == "ignored" else ("series", "label", "landmarks")

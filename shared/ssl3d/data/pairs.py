@@ -1,4 +1,4 @@
-"""Pairs of volumes of one anatomy, drawn as a function of (seed, draw)."""
+"""Draw pairs of volumes of one anatomy, as a function of (seed, draw)."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
@@ -18,12 +18,13 @@ VOLUMES = ("image", "valid")
 class PairDataset(DrawDataset):
     """A ``DrawDataset`` of pairs: a fixed and a moving volume of the same ``group``.
 
-    A draw chooses a group, in proportion to the square root of its size, and two different volumes of it. In a group of
-    one the volume is its own partner and ``copy`` is 1: whoever makes the views must warp the two differently, or there
-    is nothing to register. The moving volume is padded with zeros or cropped about its centre to the fixed one's size.
+    A draw chooses a group, in proportion to the square root of its size, and two different volumes of the group. In a
+    group of one, the volume is its own partner and ``copy`` is 1. The views must then warp the two differently, or
+    there is nothing to register. The moving volume is padded with zeros or cropped about its centre to the fixed
+    volume's size.
 
-    The deterministic transforms see each volume alone, under its own keys (``image``, ``valid``); the random ones see
-    the pair: ``fixed``, ``moving`` (C, D, H, W), ``fixed_valid``, ``moving_valid`` (1, D, H, W), one size for all.
+    The deterministic transforms see each volume alone, with the keys ``image`` and ``valid``. The random transforms see
+    the pair: ``fixed``, ``moving`` (C, D, H, W), ``fixed_valid``, ``moving_valid`` (1, D, H, W), all of one size.
 
     Args:
         data, transform, cache_dir, seed: See ``DrawDataset``.
@@ -45,13 +46,13 @@ class PairDataset(DrawDataset):
         alone = sum(len(members) == 1 for members in self.groups)
         if alone:
             logger.warning(
-                "%d of %d groups have one volume only; it is paired with an augmented copy of itself.",
+                "%d of %d groups have one volume only, which is paired with an augmented copy of itself.",
                 alone,
                 len(self.groups),
             )
 
     def pair(self, draw: int) -> tuple[int, int]:
-        """Numbers of the fixed and of the moving item of a draw.
+        """Return the indices of the fixed and of the moving item of a draw.
 
         Raises:
             IndexError: ``draw`` is negative.
@@ -88,7 +89,7 @@ class PairDataset(DrawDataset):
 
 
 def by_group(items: Iterable[Mapping[str, Any]]) -> list[list[int]]:
-    """Numbers of the items of each ``group``, groups in the order of their first item."""
+    """Return the indices of the items of each ``group``, groups in the order of their first item."""
     groups: dict[str, list[int]] = {}
     for number, item in enumerate(items):
         groups.setdefault(str(item.get("group", "")), []).append(number)

@@ -1,4 +1,4 @@
-"""Which scans are of one patient, told by a key, by BIDS names, or by what names share."""
+"""Find scans of the same patient, by a key, by BIDS names, or by the common beginning of names."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 PARTS = re.compile(r"[_\- ]+|(?<=\d)(?=[A-Za-z])")  # between the parts of a name: sub03_ses1, P01-V2, 001a
 BIDS = re.compile(r"(?:^|[/_\\])(sub-[A-Za-z0-9]+)(?=[_/\\.]|$)")
-VISIT = re.compile(  # parts of a name that tell scans of one patient apart
+VISIT = re.compile(  # parts of a name that distinguish scans of one patient
     r"(ses|sess|session|visit|vis|tp|timepoint|day|week|month|year|fu|follow|followup|pre|post)\d*|[tvmwyd]\d{1,2}"
     r"|baseline|base|bl|before|after|preop|postop|prior|current|left|right|lh|rh|l|r",
     re.IGNORECASE,
 )
-LARGEST = 10  # scans with one beginning of their names that still may be of one patient
+LARGEST = 10  # largest number of scans with a common beginning of their names that may be of one patient
 SHOWN = 3
 
 
@@ -22,9 +22,9 @@ class Patients(NamedTuple):
     """The patient of each case.
 
     Attributes:
-        keys: One text per case; equal for scans of one patient.
-        source: How patients were told apart, for a sentence; empty if every case counts as a patient of its own.
-        doubt: Example of names that may belong to one patient and were not grouped; empty if there is none.
+        keys: One text per case, equal for scans of one patient.
+        source: Origin of the grouping, for a sentence; empty if every case counts as a patient of its own.
+        doubt: Example of names that may belong to one patient but were not grouped; empty if there is none.
     """
 
     keys: list[str]
@@ -33,7 +33,7 @@ class Patients(NamedTuple):
 
     @property
     def shared(self) -> dict[str, list[int]]:
-        """Patient -> positions of the cases, for patients with several scans."""
+        """Map each patient with several scans to the positions of the cases."""
         groups: dict[str, list[int]] = defaultdict(list)
         for number, key in enumerate(self.keys):
             groups[key].append(number)

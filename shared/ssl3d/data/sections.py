@@ -1,4 +1,4 @@
-"""Which case of a data set is for training, validation or test: its own sections, or a split by patients."""
+"""Divide a data set into training, validation and test: by its own sections, or by a split of the patients."""
 
 import logging
 import random
@@ -26,9 +26,9 @@ class Split(NamedTuple):
 
     Attributes:
         sections: ``training``, ``validation`` and ``test``, each a list of entries; empty where a section has no case.
-        how: What decided it, for a log line.
+        how: Origin of the sections, for a log line.
         patients: Patient of each case, by the case's name.
-        grouped: How patients with several scans were told apart; empty if there are none.
+        grouped: Origin of the grouping of scans by patient; empty if no patient has several scans.
     """
 
     sections: dict[str, Entries]
@@ -41,7 +41,7 @@ def check_split(split: Any) -> str:
     """Return ``split`` as text.
 
     Raises:
-        ValueError: neither a known word, nor folds, nor an existing JSON file by its name.
+        ValueError: neither a known word, nor folds, nor the name of a JSON file.
     """
     text = str(split).strip()
     if text.lower() in WORDS:
@@ -55,16 +55,16 @@ def check_split(split: Any) -> str:
 
 
 def allows_no_validation(split: str) -> bool:
-    """Whether a split may leave validation empty: ``none``, or a file that names no case for it."""
+    """Return whether a split may leave validation empty: ``none``, or a JSON file."""
     return check_split(split) == "none" or split.strip().lower().endswith(".json")
 
 
 def split_source(source: Source, split: str) -> Split:
-    """Sections of a data set.
+    """Divide the cases of a data set into sections.
 
-    Sections that the data set declares itself are kept: ``validation``, labelled ``test`` entries, ``fold`` of each
-    entry and nnU-Net's ``splits_final.json`` (fold 0 is for validation unless ``split`` says otherwise). The other
-    cases are split by patients, see ``find_patients``.
+    Sections that the data set declares are kept: ``validation``, labelled ``test`` entries, ``fold`` of each entry and
+    nnU-Net's ``splits_final.json`` (fold 0 is for validation unless ``split`` says otherwise). The other cases are
+    split by patient, see ``find_patients``.
 
     Args:
         source: The data set.
@@ -91,8 +91,8 @@ def split_source(source: Source, split: str) -> Split:
     _warn_of_leaks(sections, own, patients)
     if patients.doubt:
         logger.warning(
-            "%s: are %s scans of one patient? Their names share all but the last part. Each counts as a patient of its "
-            'own. If they are of one patient, give each entry of a JSON file a key "patient".',
+            "%s: are %s scans of one patient? Their names differ only in the last part. Each counts as a patient of "
+            'its own. If they are of one patient, give each entry of a JSON file a key "patient".',
             source.name,
             patients.doubt,
         )
@@ -115,8 +115,8 @@ def _split(
             return _declared_fold(fold_of, number or 0, test)
         if count is None:
             raise ValueError(
-                f'{source.name} declares no folds: no entry has a key "fold" and there is no {NNUNET_SPLITS}. Say '
-                f'how many there are: --split "folds 5/{number}".'
+                f'{source.name} declares no folds: no entry has a key "fold" and there is no {NNUNET_SPLITS}. Give '
+                f'the number of folds: --split "folds 5/{number}".'
             )
         parts = make_folds(training + validation, count, patients)
         if (number or 0) >= count:
@@ -151,14 +151,14 @@ def _by_word(
 def by_patient(
     entries: Entries, patients: Mapping[str, str], split: Callable[[list[str]], dict[str, list[str]]]
 ) -> dict[str, Entries]:
-    """Divide cases into sections; ``split`` divides the patients, each named by the first of the patient's cases."""
+    """Divide cases into sections. ``split`` divides the patients, each named by the patient's first case."""
     scans = _scans(entries, patients)
     sections = split(list(scans))
     return {section: [entry for name in names for entry in scans[name]] for section, names in sections.items()}
 
 
 def make_folds(entries: Entries, count: int, patients: Mapping[str, str]) -> list[Entries]:
-    """Divide cases into folds of equal size, scans of one patient in one fold; the names alone decide.
+    """Divide cases by name into folds of equal size; scans of one patient are in one fold.
 
     Args:
         entries: Cases with ``name``.
@@ -177,7 +177,7 @@ def make_folds(entries: Entries, count: int, patients: Mapping[str, str]) -> lis
 
 
 def _scans(entries: Entries, patients: Mapping[str, str]) -> dict[str, Entries]:
-    """Name of a patient's first case -> all cases of that patient, in the order of their names."""
+    """Map the name of a patient's first case to all cases of that patient, sorted by name."""
     groups: dict[str, Entries] = {}
     for entry in sorted(entries, key=lambda entry: entry["name"]):
         groups.setdefault(patients[entry["name"]], []).append(entry)
@@ -185,7 +185,7 @@ def _scans(entries: Entries, patients: Mapping[str, str]) -> dict[str, Entries]:
 
 
 def _declared_folds(source: Source, training: Entries) -> list[tuple[Entries, Entries]]:
-    """Training and validation of each fold that the data set declares."""
+    """Return training and validation cases of each fold that the data set declares."""
     numbers = [entry.get("fold") for entry in training]
     if any(number is not None for number in numbers):
         known = sorted(
@@ -250,13 +250,13 @@ def _from_file(source: Source, split: str) -> tuple[dict[str, Entries], str]:
 
 
 def _named(names: Sequence[Any], by_name: Mapping[str, dict[str, Any]], where: str) -> Entries:
-    """Entries of some names, or of files of such names."""
+    """Return the entries of some case names or file names."""
     unknown = [name for name in map(str, names) if name not in by_name and case_name(name) not in by_name]
     if unknown:
         known = ", ".join(sorted(by_name)[:3])
         raise ValueError(
-            f"{where}: {len(unknown)} name(s) are no case of the data set: {', '.join(unknown[:SHOWN])}. The data set "
-            f"has {len(by_name)} cases, such as {known}."
+            f"{where}: {len(unknown)} name(s) are not in the data set: {', '.join(unknown[:SHOWN])}. The data set has "
+            f"{len(by_name)} cases, such as {known}."
         )
     return [by_name[name] if name in by_name else by_name[case_name(name)] for name in map(str, names)]
 

@@ -1,4 +1,4 @@
-"""What a data set's folder or JSON file lists: cases with absolute paths and unique names."""
+"""Read the cases of a data set from its JSON file or folder, with absolute paths and unique names."""
 
 import os
 import re
@@ -18,26 +18,26 @@ LISTS = {  # names of a section in JSON files of the Decathlon, of MONAI and of 
     "validation": ("validation", "val", "valid"),
     "test": ("test", "testing"),
 }
-PATHS = ("image", "fixed", "moving")  # keys by which a list is one of cases
+PATHS = ("image", "fixed", "moving")  # keys that mark the entries of a list as cases
 
 
 UNNAMED = "unnamed"
 
 
 class Source(NamedTuple):
-    """A data set as its files list it.
+    """Cases and properties of a data set.
 
     Attributes:
         name: Name of the data set.
-        licence: Text of ``licence`` or ``license`` in its JSON file; ``unknown`` without one.
+        licence: Text of ``licence`` or ``license`` in its JSON file, else ``unknown``.
         synthetic: Whether its JSON file says ``"synthetic": true``.
-        labels: Id -> name of each structure in its JSON file; empty without one.
-        listed: Whether a JSON file lists the cases, not a folder.
+        labels: Id -> name of each structure in its JSON file; empty without a JSON file.
+        listed: Whether a JSON file lists the cases.
         sections: Section -> entries with ``image`` (absolute path or list of them), ``name``, optional ``label`` and
-            other keys of the JSON file as they are.
+            other keys of the JSON file unchanged.
         folder: Folder of the data set.
-        published_name: The name in its JSON file, which its author gave; ``unnamed`` without one, since the name of a
-            folder is not meant for publication.
+        published_name: Name in its JSON file, given by the author, else ``unnamed``, since the name of a folder may be
+            private.
     """
 
     name: str
@@ -56,8 +56,8 @@ def read_source(
     """Read a JSON file of the Decathlon or of MONAI, or list a folder of NIfTI files or of DICOM files.
 
     Args:
-        folder: Holds ``dataset.json``, or images in ``imagesTr``, ``imagesVa``, ``imagesTs``, ``images*`` or the folder
-            itself, with labels of the same names in ``labelsTr`` or ``labels*``; for nnU-Net's ``case_0000`` files see
+        folder: Folder with ``dataset.json``, or with images in ``imagesTr``, ``imagesVa``, ``imagesTs``, ``images*`` or
+            directly, and labels of the same names in ``labelsTr`` or ``labels*``. For nnU-Net's ``case_0000`` files see
             ``group_channels``. Without NIfTI images there, the cases are the DICOM studies at any depth
             (``list_studies``: the image of each is its folder, its label a NIfTI file in ``labels*``), or the NIfTI
             files in case folders (``list_nested``).
@@ -69,8 +69,8 @@ def read_source(
     Raises:
         FileNotFoundError: ``datalist`` does not exist, or there are no images.
         ValueError: the JSON file is not valid or has an unknown list; an entry lacks its image or has several labels;
-            a case is listed twice; two files of a folder differ in their ending only; folders do not tell DICOM
-            studies or nested images apart.
+            a case is listed twice; two files of a folder differ only in their ending; DICOM studies or nested images
+            cannot be told apart by their folders.
         ImportError: there are DICOM files, and pydicom is not installed.
     """
     file = folder / (datalist or "dataset.json")
@@ -112,7 +112,7 @@ def canonical_section(key: str) -> str | None:
 
 
 def listed_sections(content: Mapping[str, Any], file: Path) -> dict[str, list[Any]]:
-    """Section -> entries that the JSON file ``file`` lists.
+    """Return section -> entries that the JSON file ``file`` lists.
 
     Raises:
         ValueError: a section is no list, or a list of cases has an unknown name.
@@ -173,13 +173,13 @@ def read_labels(file: Path) -> dict[int, str]:
 
 
 def _labels(labels: Any) -> dict[int, str]:
-    """Id -> name, from a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``)."""
+    """Return id -> name from a JSON file of the Decathlon (``{"1": "liver"}``) or of nnU-Net (``{"liver": 1}``)."""
     pairs = labels.items() if isinstance(labels, dict) else ()
     try:
         return {
             int(key): str(value) for key, value in (pair if str(pair[0]).isdigit() else pair[::-1] for pair in pairs)
         }
-    except (ValueError, TypeError):  # nnU-Net's regions: several ids a name
+    except (ValueError, TypeError):  # nnU-Net's regions have several ids per name
         return {}
 
 
@@ -208,7 +208,7 @@ def _entry(entry: Any, folder: Path, where: str) -> dict[str, Any]:
 
 
 def portable(path: str, folder: Path) -> str:
-    """``path`` with ``/`` for ``\\``, as Windows writes them, unless a file of the given name exists."""
+    """Replace Windows' ``\\`` in ``path`` by ``/``, unless a file of the given name exists."""
     if "\\" not in path or os.path.exists(folder / path):
         return path
     return re.sub(r"^(\./)+", "", path.replace("\\", "/"))
@@ -225,7 +225,7 @@ def _absolute(value: Any, folder: Path) -> Any:
 
 
 def _name_entries(entries: list[dict[str, Any]], folder: Path) -> None:
-    """Give each entry a unique ``name``: its own, else its file's, else its path's where files share a name."""
+    """Give each entry a unique ``name``: its own, else that of its file, else its path if files share a name."""
     images = [entry["image"] if isinstance(entry["image"], str) else entry["image"][0] for entry in entries]
     files = Counter(case_name(image) for image in images)
     for entry, image in zip(entries, images, strict=True):

@@ -1,4 +1,4 @@
-"""Which case is for training, validation or test, decided by sorted names alone."""
+"""Split cases into training, validation and test by their sorted names alone."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ def case_name(path: str | Path) -> str:
 def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:
     """Split by position in the sorted names: test = [3::4], validation = [2::8], training = the others.
 
-    Three names give one to each section, which is logged.
+    With three names each section gets one, which is logged.
 
     Args:
         names: Names or paths; they are compared by their file name without extension.
@@ -62,8 +62,8 @@ def positional_split(names: Sequence[Name]) -> dict[str, list[Name]]:
 def hippocampus_split(names: Sequence[Name]) -> dict[str, list[Name]]:
     """Split the MSD hippocampus cases as the project does: 122 for training, 25 for validation, 48 for test.
 
-    Where ``names`` holds all 195 names that the project's tables rest on (``hippocampus_names.json``), only those are
-    kept, so that the whole public Task04 gives the same three sections. Any other set is split by position.
+    If ``names`` holds all 195 names of the project's tables (``hippocampus_names.json``), only those are kept, so that
+    the whole public Task04 gives the same three sections. Any other set is split by position.
 
     Args:
         names: ``hippocampus_001``, ``hippocampus_001.nii.gz`` or paths of such files.

@@ -1,4 +1,4 @@
-"""Refusing bad files before any training time is spent, with every fault named and a remedy beside it."""
+"""Validate the files of a data set before any training time is spent; report every fault with a remedy."""
 
 import json
 import logging
@@ -21,15 +21,15 @@ from .checks import Fault, check_item
 logger = logging.getLogger(__name__)
 
 CHECKS_VERSION = 5  # raise it when a check changes, so that files are checked anew
-THREADS = 4  # unzipping and hashing run beside each other; as many volumes are held in memory
+THREADS = 4  # unzipping and hashing run in parallel; this many volumes are in memory
 SHOWN = 20
 
 
 class DataError(ValueError):
-    """Files that cannot be used.
+    """Raised for files that cannot be used.
 
     Attributes:
-        faults: All of them; the message shows the first 20.
+        faults: All faults; the message shows the first 20.
     """
 
     def __init__(self, faults: Sequence[Fault], total: int) -> None:
@@ -53,10 +53,10 @@ def validate(
     skip_bad: bool = False,
     cache_dir: str | Path | None = None,
 ) -> tuple[list[Mapping[str, Any]], list[Fault]]:
-    """Check all items; a file that has not changed since an earlier start is not read again.
+    """Check all items; files that have not changed since an earlier check are not read again.
 
-    A progress bar appears when it takes more than two seconds. Faults that are no error (a label of background only)
-    are logged as warnings.
+    A progress bar appears after two seconds. Faults that are no errors (such as an empty label map) are logged as
+    warnings.
 
     Args:
         items: Datalist items.
@@ -111,7 +111,7 @@ def validate(
 
 
 def _restored(kept: Any) -> list[Fault]:
-    """Faults as they were kept; raises an error where they are not faults."""
+    """Turn stored entries back into faults; raise an error if they are none."""
     found = [Fault(*fault) for fault in kept]
     if not all(isinstance(text, str) for fault in found for text in fault[:3]):
         raise TypeError("not a list of faults")

@@ -1,4 +1,4 @@
-"""What is in a data set, what is wrong with it, and what a bundle should be told about it."""
+"""Examine a data set: its content, its faults, and the settings of a bundle that suit it."""
 
 import os
 from collections import Counter
@@ -34,21 +34,21 @@ def examine(
     against: str | Path | None = None,
     write: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Read all files of a data set once and describe it; four volumes at most are held at a time.
+    """Read all files of a data set once and describe it; at most four volumes are in memory at a time.
 
     Args:
-        folder: Of the data set; see ``read_source`` for its layouts.
+        folder: Folder of the data set; see ``read_source`` for its layouts.
         datalist: JSON file, absolute or relative to ``folder``.
-        against: Another folder or JSON file, with which no image may be shared.
+        against: Another folder or JSON file, which must not share images with the data set.
         write: New JSON file, absolute or relative to ``folder``, for the good cases in the form of the Decathlon, which
-            ``Datalist`` reads. It is not written when no training case is good.
+            ``Datalist`` reads. It is not written if no training case is good.
 
     Returns:
         What ``ssl3d doctor --json`` prints, in JSON's types: ``good`` (whether nothing is fatal), ``cases``,
-        ``images``, ``labels`` (summaries), ``window`` (HU, where it is CT), ``bundle`` (that suits the data), ``split``
-        (sections that this bundle takes, and patients: see ``describe_split``), ``folds`` (of a study, where cases are
-        few, else None), ``small`` (whether scans are too small for the settings), ``faults`` (the fatal ones first),
-        ``settings`` (overrides for a bundle), ``items`` (each case with what its files hold), ``folder``, ``datalist``,
+        ``images``, ``labels`` (summaries), ``window`` (HU, for CT), ``bundle`` (that suits the data), ``split``
+        (sections that this bundle takes, and patients: see ``describe_split``), ``folds`` (of a study, if cases are
+        few, else None), ``small`` (whether scans are too small for the settings), ``faults`` (fatal faults first),
+        ``settings`` (overrides for a bundle), ``items`` (each case with facts of its files), ``folder``, ``datalist``,
         ``against``, ``written`` (paths), ``name``, ``licence``, ``synthetic``, ``ssl3d`` (version).
 
     Raises:
@@ -61,7 +61,7 @@ def examine(
     general: list[Fault] = []
     try:
         source = read_source(root, datalist)
-    except ValueError as error:  # what is wrong with the list is a finding like any other
+    except ValueError as error:  # an error in the list is reported like any other fault
         source = Source(root.name, "unknown", False, {}, True, {}, root)
         file = root / (datalist or DATASET)
         where = str(file if file.is_file() else root)
@@ -137,7 +137,7 @@ def _new_file(target: Path) -> Path:
 
 
 def _examine_all(source: Source, label_ids: list[int] | None, labels: bool = True) -> list[Case]:
-    """All cases in their order; a section of which any case has a label must have all of them."""
+    """Examine all cases in order. If any case of a section has a label, all cases of the section must have one."""
     jobs: list[tuple[dict[str, Any], str, bool]] = []
     for section, entries in source.sections.items():
         required = labels and any("label" in entry for entry in entries)
@@ -150,7 +150,7 @@ def _examine_all(source: Source, label_ids: list[int] | None, labels: bool = Tru
 
 
 def _find_odd_ones(cases: Sequence[Case]) -> None:
-    """Faults of cases whose number of channels or whose intensities are not those of most."""
+    """Add faults to cases whose number of channels or whose intensities differ from those of most cases."""
     readable = [case for case in cases if case.images]
     usual = Counter(sum(image.channels for image in case.images) for case in readable).most_common(1)
     hounsfield = Counter(is_ct(case) for case in readable).most_common(1)
@@ -166,18 +166,18 @@ def _find_odd_ones(cases: Sequence[Case]) -> None:
 
 
 def _left_over_files(cases: Sequence[Case]) -> Iterator[Fault]:
-    """Files that lie among the labels and images of a folder and belong to no case."""
+    """Yield faults for files among the labels and images of a folder that belong to no case."""
     used = {Path(file) for case in cases for file in (*case.files, case.entry.get("label")) if isinstance(file, str)}
     for folder in sorted({Path(case.files[0]).parent for case in cases}):
         if folder.is_dir() and any(is_nifti(case.files[0]) for case in cases):
             for file in unread_images(folder):
                 yield Fault(str(file), "looks like an image and is not read", CONVERT, fatal=False)
         labels = folder.with_name(folder.name.replace("images", "labels", 1))
-        problems = {labels: "a label without an image of its name", folder: "belongs to no case"}
+        problems = {labels: "a label without an image of the same name", folder: "belongs to no case"}
         for place, problem in problems.items():
             for file in sorted(place.glob("*")):
                 if is_nifti(file) and file.name[0] != "." and file not in used:
-                    yield Fault(str(file), problem, "Rename it, list it, or take it away", fatal=False)
+                    yield Fault(str(file), problem, "Rename it, list it, or move it away", fatal=False)
 
 
 def _item(case: Case) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What one case holds: geometry, intensities, label ids, and what tells a copy. Each file is read once."""
+"""Collect facts of one case: geometry, intensities, label ids, and hashes to find copies. Each file is read once."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,23 +12,23 @@ from ..imaging.scan_facts import LEVELS, ScanFacts, canonical, sampled, scan_fac
 from ..imaging.volume import BadFileError, Volume
 
 PERCENTILES = LEVELS[1:-1]
-FEW_IDS, LARGEST_ID, EQUAL_NEIGHBOURS = 64, 255, 0.8  # what tells a label map from a scan
+FEW_IDS, LARGEST_ID, EQUAL_NEIGHBOURS = 64, 255, 0.8  # limits of label maps
 
 
 class ImageFacts(NamedTuple):
-    """One image file.
+    """Facts about an image file.
 
     Attributes:
-        file: Its path.
-        sha256: Of its bytes.
+        file: Path of the file.
+        sha256: SHA-256 of its bytes.
         voxels: SHA-256 of its values in RAS order: equal for equal images, however they are stored.
-        channels: Of the fourth axis; 1 where there is none.
+        channels: Length of the fourth axis; 1 for 3D files.
         kind: Data type, such as ``"int16"``.
-        axes: Where the stored axes point, such as ``"LPS"``.
+        axes: Directions of the stored axes, such as ``"LPS"``.
         size, spacing: Voxels and mm, from left to right, back to front, feet to head.
         percentiles: Those of ``PERCENTILES``, over at most ``SAMPLE`` voxels.
         extremes: Lowest and highest value.
-        like_labels: How many values it has, where these look like the ids of a label map; else 0.
+        like_labels: Number of distinct values if they look like the ids of a label map; else 0.
     """
 
     file: str
@@ -45,13 +45,13 @@ class ImageFacts(NamedTuple):
 
     @property
     def scan(self) -> ScanFacts:
-        """The same facts in the form that the checks of a run want."""
+        """Facts in the form for the checks of a run."""
         values = [self.extremes[0], *self.percentiles, self.extremes[1]]
         return ScanFacts("RAS", self.size, self.spacing, self.channels, values)
 
 
 class LabelFacts(NamedTuple):
-    """One label map: path, hash of its voxels as of an image, id -> voxels (empty where its values are no ids)."""
+    """Facts about a label map: path, hash of its voxels, id -> number of voxels (empty if its values are no ids)."""
 
     file: str
     voxels: str
@@ -63,12 +63,12 @@ class Case:
     """One case of a data set.
 
     Attributes:
-        name, section: As the data set lists it.
-        entry: Its files and whatever else the data set says of it.
+        name, section: Name and section of the case in the data set.
+        entry: Files and other properties of the case in the data set.
         images: Facts of the image files that are whole.
-        label: Facts of its label map; None where there is none.
-        foreground: Percentiles 0.5 and 99.5 of the first image where its label is not 0; None where that is nowhere.
-        faults: Of its files.
+        label: Facts of its label map; None if there is none.
+        foreground: Percentiles 0.5 and 99.5 of the first image within its label; None if the label is empty or missing.
+        faults: Faults of its files.
     """
 
     name: str
@@ -81,17 +81,17 @@ class Case:
 
     @property
     def good(self) -> bool:
-        """Whether nothing forbids to train on it."""
+        """Whether the case can be trained on."""
         return not self.broken
 
     @property
     def broken(self) -> set[str]:
-        """Its files that have a fatal fault."""
+        """Files of the case that have a fatal fault."""
         return {fault.file for fault in self.faults if fault.fatal}
 
     @property
     def files(self) -> list[str]:
-        """Its images."""
+        """Image files of the case."""
         image = self.entry["image"]
         return list(image) if isinstance(image, list) else [image]
 
@@ -160,7 +160,7 @@ def _label_facts(file: str, volume: Volume) -> LabelFacts:
 
 
 def voxel_hash(volume: Volume) -> str:
-    """SHA-256 of shape and values (as float32), axes turned to R, A, S; compression and header do not matter."""
+    """Hash shape and values (as float32), axes turned to R, A, S, so that compression and header do not matter."""
     array = canonical(volume)
     digest = hashlib.sha256(repr(array.shape).encode())
     for plane in np.moveaxis(array, 2, 0):

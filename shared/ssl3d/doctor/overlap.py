@@ -1,4 +1,4 @@
-"""Images that a data set holds twice, or shares with another: copies leak from training into the test."""
+"""Find images that occur twice, or also in another data set, because copies leak from training into the test."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -6,13 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from ..data.checks import Fault
 from .facts import Case, ImageFacts, LabelFacts
 
-HELD_OUT_FIRST = ("test", "validation", "training")  # of two copies the one that scores rest on is kept
-SEVERAL = 5  # label maps: among fewer it is no wonder when one has an id of its own
+HELD_OUT_FIRST = ("test", "validation", "training")  # order in which to keep one of two copies
+SEVERAL = 5  # with fewer label maps, an id that occurs in one map only is nothing unusual
 KEEP_ONE = "Leave it out, for instance by the list that --write makes"
 
 
 def find_copies(cases: Sequence[Case]) -> None:
-    """Add a fault to each case that holds an image of another one, except to the one that is best kept: a good one."""
+    """Add a fault to each case that shares an image with another case, except to the best case to keep."""
     ordered = sorted(cases, key=lambda case: (not case.good, HELD_OUT_FIRST.index(case.section)))
     first: dict[str, tuple[Case, ImageFacts]] = {}
     for case, image in _images(ordered):
@@ -31,7 +31,7 @@ def find_copies(cases: Sequence[Case]) -> None:
 
 
 def find_odd_labels(cases: Sequence[Case], known: Collection[int]) -> None:
-    """Warn of a label map beside two images, and of an id that one map alone holds and that is not ``known``."""
+    """Warn of a label map of two images, and of an id that occurs in one map only and is not ``known``."""
     good = [(case, case.label) for case in cases if case.good and case.label is not None]
     labelled = [(case, label) for case, label in good if set(label.ids) - {0}]
     first: dict[str, tuple[Case, LabelFacts]] = {}
@@ -46,11 +46,11 @@ def find_odd_labels(cases: Sequence[Case], known: Collection[int]) -> None:
         for number in sorted(number for number in label.ids if holding[number] == 1 and number not in known):
             count = label.ids[number]
             problem = f"label id {number} ({count} voxel{'s' * (count > 1)}), which no other label map has"
-            case.faults.append(Fault(label.file, problem, "Check that it is no slip", fatal=False))
+            case.faults.append(Fault(label.file, problem, "Check that it is no mistake", fatal=False))
 
 
 def find_leaks(cases: Sequence[Case], others: Sequence[Case], where: str) -> None:
-    """Add a fault to each case whose image is in another data set too, and a warning where only the name is."""
+    """Add a fault to each case whose image is also in another data set, and a warning if only its name is."""
     by_voxels = {image.voxels: image for _, image in _images(others)}
     names = {case.name for case in others}
     for case in cases:

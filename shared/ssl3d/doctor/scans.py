@@ -1,4 +1,4 @@
-"""Scans that can be read and still mislead a training: voxel sizes, scaled intensities, a CT without its intercept."""
+"""Find readable scans that mislead a training: wrong voxel sizes, rescaled intensities, CT without its intercept."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,8 +8,8 @@ from ..data.fit import narrow_percentiles, size_fault
 from .facts import Case, ImageFacts
 from .summary import is_ct, suggested_scale
 
-COARSE = 10  # mm: no scanner has voxels of which the shortest side is longer
-SMALL = 10  # mm: no part of the body that is scanned is shorter along all axes
+COARSE = 10  # mm; no scanner has voxels whose shortest side is longer
+SMALL = 10  # mm; no scanned part of the body is shorter along all axes
 INTERCEPT = 1024  # subtracted from the stored values of a CT
 
 
@@ -19,7 +19,7 @@ def find_odd_scans(cases: Sequence[Case]) -> None:
         for image in case.images:
             if image.like_labels:
                 problem = f"looks like a label map, not a scan: it holds {image.like_labels} different whole numbers"
-                remedy = "Move it to the folder of labels, or take it away; --write FILE lists the other cases"
+                remedy = "Move it to the folder of labels, or remove it; --write FILE lists the other cases"
                 case.faults.append(Fault(image.file, problem, remedy))
                 continue
             for problem, remedy in filter(None, (_voxel_size(image), _intensities(image, is_ct(case)))):
@@ -29,12 +29,12 @@ def find_odd_scans(cases: Sequence[Case]) -> None:
 def find_misfits(cases: Sequence[Case], images: Mapping[str, Any]) -> bool:
     """Name scans that a run with the suggested pixdim and roi_size would refuse for their size.
 
-    A scan that becomes too large is a fault. One that is too small for the roi_size is a warning: it concerns the
-    settings, not the file.
+    A scan that becomes too large gets a fault. A scan that is too small for the roi_size gets a warning, because the
+    cause is the settings and not the file.
 
     Args:
         cases: All cases of a data set.
-        images: ``images`` of its summary; empty where nothing can be read.
+        images: ``images`` of its summary; empty if no image can be read.
 
     Returns:
         Whether any scan is too small for the suggested roi_size.

@@ -1,4 +1,4 @@
-"""How a bundle would divide a data set, and whether scans of one patient stay together."""
+"""Describe how a bundle would divide a data set, and check that scans of one patient stay together."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +17,8 @@ def describe_split(source: Source, split: str) -> dict[str, Any]:
     """Describe the sections that a bundle takes by default, and the patients.
 
     Args:
-        source: The data set.
-        split: The bundle's own ``split``.
+        source: Data set.
+        split: Default ``split`` of the bundle.
 
     Returns:
         ``how`` (text), ``training``, ``validation``, ``test`` (numbers of cases), ``patients`` (their number),
@@ -37,7 +37,7 @@ def describe_split(source: Source, split: str) -> dict[str, Any]:
 
 
 def find_split_patients(source: Source) -> Iterator[Fault]:
-    """Warn of patients whose scans the data set puts into several sections, and of names that leave them in doubt."""
+    """Warn of patients whose scans are in several sections, and of names that leave the patient in doubt."""
     entries = [(section, entry) for section, part in source.sections.items() for entry in part]
     told = find_patients([entry for _, entry in entries], source.folder)
     for patient, numbers in told.shared.items():
@@ -59,10 +59,10 @@ def suggested_folds(split: dict[str, Any]) -> int | None:
     """Return the number of folds for a study of a data set with so few validation cases that scores say little.
 
     Args:
-        split: What ``describe_split`` returned, with ``labelled``, the number of labelled cases.
+        split: Result of ``describe_split``, with ``labelled``, the number of labelled cases.
 
     Returns:
-        A number of folds; None where the sections are large enough, are declared, or hold no labels.
+        A number of folds; None if the sections are large enough, are declared, or hold no labels.
     """
     few = split["validation"] < FEW and split["how"] == "sorted names" and not split["problem"]
     return min(3 if split["patients"] < 2 * FEW else 5, split["patients"]) if few and split["labelled"] else None

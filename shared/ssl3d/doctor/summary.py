@@ -1,4 +1,4 @@
-"""A data set in a few numbers, and the settings of a bundle that follow from them."""
+"""Summarise a data set in a few numbers, and derive settings for a bundle."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ def is_ct(case: Case) -> bool:
 
 
 def summary(cases: Sequence[Case], names: Mapping[int, str]) -> dict[str, Any]:
-    """``cases``, ``images``, ``labels`` and ``window`` of ``examine``'s document.
+    """Compute ``cases``, ``images``, ``labels`` and ``window`` of ``examine``'s document.
 
-    Numbers of images are lowest, median and highest over those that are whole. ``window`` (two numbers, HU; None
-    where it is no CT) is the median over cases of percentiles 0.5 and 99.5 within the labels, or of the whole image
-    where there are none.
+    Numbers of images are minimum, median and maximum over the readable ones. ``window`` (two numbers, HU; None unless
+    CT) is the median over cases of percentiles 0.5 and 99.5 within the labels, or of the whole image if there are no
+    labels.
     """
     found = {
         "total": len(cases),
@@ -60,7 +60,7 @@ BUNDLES = {  # bundles that are suggested, with the split of their train.json
 
 
 def suggested_bundle(found: Mapping[str, Any]) -> str:
-    """Return the bundle of a summary: a segmentation bundle where there are label maps, else pre-training."""
+    """Suggest a bundle for a summary: a segmentation bundle if there are label maps, else a pre-training bundle."""
     if not any(label["voxels"] for label in found["labels"]):
         return "gvsl_pretraining"
     return "abdominal_ct_segmentation" if found["window"] else "hippocampus_mri_segmentation"
@@ -69,8 +69,8 @@ def suggested_bundle(found: Mapping[str, Any]) -> str:
 def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the overrides of a bundle's ``train.json`` that suit a data set: key -> value.
 
-    ``pixdim`` is the median spacing, ``roi_size`` the median volume at that spacing, rounded down to the network's
-    stride and cut at 96 voxels.
+    ``pixdim`` is the median spacing. ``roi_size`` is the median size at that spacing, rounded down to a multiple of the
+    network's stride, at most 96 voxels.
     """
     settings: dict[str, Any] = {"dataset_dir": document["folder"]}
     if document["written"] or document["datalist"]:
@@ -93,7 +93,7 @@ def suggested_settings(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def suggested_scale(images: Mapping[str, Any]) -> dict[str, Any]:
-    """``pixdim`` and ``roi_size`` for the ``images`` of a summary."""
+    """Suggest ``pixdim`` and ``roi_size`` for the ``images`` of a summary."""
     pixdim = [float(f"{mm:.2g}") for mm in images["spacing"]["median"]]
     extent = np.multiply(images["size"]["median"], images["spacing"]["median"])
     sides = (extent / pixdim // STRIDE * STRIDE).clip(STRIDE, LARGEST_ROI)
@@ -101,7 +101,7 @@ def suggested_scale(images: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _labels(cases: Sequence[Case], names: Mapping[int, str]) -> list[dict[str, Any]]:
-    """One row an id, whether a good map holds it or the data set only names it."""
+    """Return one row per id that occurs in a good label map or that the data set names."""
     maps = [case.label.ids for case in cases if case.label is not None and case.label.file not in case.broken]
     classes = [int(label) for case in cases if isinstance(label := case.entry.get("label"), int)]
     rows = []
@@ -125,7 +125,7 @@ def _counts(values: Any) -> dict[str, int]:
 
 
 def _spread(rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
-    """Lowest, median and highest of each column of (n, columns)."""
+    """Return minimum, median and maximum of each column of (n, columns)."""
     table = np.array(rows, dtype=float)
     found = {"lowest": table.min(0), "median": np.median(table, 0), "highest": table.max(0)}
     return {name: [float(f"{value:.6g}") for value in values] for name, values in found.items()}

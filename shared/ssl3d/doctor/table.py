@@ -1,4 +1,4 @@
-"""What ``examine`` found, for people: tables that fit into 80 columns, and use more where files have long names."""
+"""Print the findings of ``examine`` as tables for 80 columns, or more if file names are long."""
 
 import json
 import shlex
@@ -17,7 +17,7 @@ def show(document: Mapping[str, Any], console: Any = None) -> None:
     """Print ``examine``'s document.
 
     Args:
-        document: What ``examine`` returned.
+        document: Result of ``examine``.
         console: A ``rich.console.Console``; None: standard output.
     """
     from rich.console import Console
@@ -48,7 +48,7 @@ def _table(*columns: str, **options: Any) -> Any:
 
 
 def _text(value: object, style: str = "") -> Any:
-    """Text as it is: brackets in a file's name are no markup."""
+    """Return text in which brackets, as in file names, are not treated as markup."""
     from rich.text import Text
 
     return Text(printable(str(value)), style, overflow="fold")
@@ -82,7 +82,7 @@ def _overview(document: Mapping[str, Any]) -> Any:
 
 
 def _division(split: Mapping[str, Any]) -> dict[str, str]:
-    """Rows on the sections that a bundle takes and on patients."""
+    """Return the rows on sections and patients."""
     parts = ", ".join(f"{split[section]} for {section}" for section in SECTIONS if split[section])
     rows = {"Split": f"{parts} ({split['how']})"} if parts else {}
     if split["told_by"]:
@@ -124,7 +124,7 @@ def _labels(labels: list[Mapping[str, Any]], labelled: int) -> Any:
 
 
 def _faults(faults: Iterable[Mapping[str, Any]], folder: str, title: Any) -> Any:
-    """One row for each kind of fault, with all its files; paths below ``folder`` are shown without it."""
+    """Return one row per kind of fault, with all its files; paths are relative to ``folder`` if they lie below."""
     files: dict[tuple[str, str], list[str]] = {}
     for fault in faults:
         files.setdefault((fault["problem"], fault["remedy"]), []).append(fault["file"].removeprefix(folder))

@@ -1,4 +1,4 @@
-"""The little that running a bundle needs beside MONAI and Ignite."""
+"""Components for running a bundle that MONAI and Ignite do not have."""
 
 from .best import higher, lower
 from .checkpoints import Checkpoints

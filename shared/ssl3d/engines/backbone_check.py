@@ -1,4 +1,4 @@
-"""Check what a backbone offers before a run relies on it."""
+"""Check the contract of a backbone before a run relies on it."""
 
 import inspect
 import json
@@ -16,16 +16,16 @@ PAGE = "See docs/backbone.md."
 
 
 def check_backbone(network: nn.Module) -> None:
-    """Check that the backbone of ``network`` offers what heads, views and passport need, and keeps its word.
+    """Check that the backbone of ``network`` has all that heads, views and passport need, and that its maps fit.
 
-    A backbone of another origin is called once, with zeros of twice its coarsest stride.
+    A backbone from outside of this package is called once, with zeros of twice its coarsest stride.
 
     Raises:
-        ValueError: Naming the class, and what is missing or differs.
+        ValueError: The backbone lacks something or differs; the message names the class.
     """
     backbone: Any = backbone_of(network)
     if not isinstance(backbone, nn.Module) or isinstance(backbone, torch.jit.ScriptModule):
-        return  # a compiled network tells nothing
+        return  # a compiled network cannot be inspected
     name = type(backbone).__name__
     check_contract(backbone)
     if not isinstance(backbone, (UNet3d, SwinUNETRBackbone)):
@@ -66,7 +66,7 @@ def _check_maps(backbone: Any, name: str) -> None:
     try:
         with torch.no_grad():
             features = backbone.eval()(image)
-    except Exception as error:  # whatever a network of others raises
+    except Exception as error:  # a user's network may raise anything
         raise PreflightError(f"The backbone {name} fails on an image of shape {list(image.shape)}: {error}") from error
     finally:
         backbone.train(training)

@@ -1,4 +1,4 @@
-"""Which validation of a run is the best, for ``metric_cmp_fn`` of MONAI's evaluators: the later one of equals."""
+"""Compare validation results, for ``metric_cmp_fn`` of MONAI's evaluators. Of equal results the later one is best."""
 
 import math
 
@@ -6,7 +6,7 @@ import math
 def lower(current: float, best: float) -> bool:
     """Return whether a loss is the best so far; MONAI's evaluators begin with a best value of -1.
 
-    NaN and infinity are never the best. Of equal values the later one is, after more training.
+    NaN and infinity are never the best. Of equal values the later one wins, because it had more training.
     """
     return math.isfinite(current) and (not best >= 0 or current <= best)
 

@@ -1,4 +1,4 @@
-"""Who is in training, validation and test: one log line at the start of a run, and ``cases.json``."""
+"""Report the cases of training, validation and test: one log line at the start of a run, and ``cases.json``."""
 
 import logging
 import warnings
@@ -18,18 +18,18 @@ logger = logging.getLogger(__name__)
 
 FILE = "cases.json"
 TRAINING, VALIDATION = "train#dataset#data", "validate#dataset#data"
-FEW = 5  # validation cases: with fewer the choice of the best weights is mostly chance
+FEW = 5  # with fewer validation cases the choice of the best weights is mostly chance
 SHOWN = 6  # names of a section in the log
 
 
 def announce_cases(parser: ConfigParser) -> None:
-    """Log who is in which section and write ``cases.json`` into the run's folder, for trainings and evaluations.
+    """Log the cases of each section and write ``cases.json`` into the run's folder, for training and evaluation.
 
-    A training without validation cases is told to keep the last weights. The first process of a distributed run
-    alone speaks.
+    A training without validation cases keeps the last weights, which is logged. In a distributed run only the first
+    process logs and writes.
 
     Args:
-        parser: The parser of the running workflow, whose data are built already.
+        parser: Parser of the running workflow, whose data are built already.
 
     Raises:
         ValueError: an evaluation without cases.
@@ -44,7 +44,7 @@ def announce_cases(parser: ConfigParser) -> None:
     validation = parser.get_parsed_content(VALIDATION) if VALIDATION in parser else []
     document = describe_cases(training, validation)
     if not validation:
-        warnings.filterwarnings("ignore", message=".*dataloader. is empty", category=UserWarning)  # said below
+        warnings.filterwarnings("ignore", message=".*dataloader. is empty", category=UserWarning)  # logged below
     if rank() > 0:
         return
     parts = ", ".join(f"{len(document[s])} for {s} ({_some(document[s])})" for s in SECTIONS if document.get(s))
@@ -56,7 +56,7 @@ def announce_cases(parser: ConfigParser) -> None:
         logger.warning("Nothing is validated: the weights of the last epoch are kept.")
     elif len(validation) < FEW:
         logger.warning(
-            "Only %s (%s): the best weights are chosen on so few, and their score says little. For "
+            "Only %s (%s): too few to choose the best weights reliably or to trust their score. For "
             'scores of all cases train one run per fold: --split "folds 5/0" to "folds 5/4".',
             counted(len(validation), "validation case"),
             _some(document["validation"]),
@@ -85,7 +85,7 @@ def describe_cases(training: Iterable[Mapping[str, Any]], validation: Iterable[M
 
 
 def section_to_evaluate(parser: ConfigParser) -> str:
-    """Return ``test``, or where the run's data have no such cases ``validation``, or an empty text without these."""
+    """Return ``test``, else ``validation`` if the run has no test cases, else an empty text."""
     sections = getattr(parser.get_parsed_content(TRAINING), "sections", {}) if TRAINING in parser else {}
     return next((section for section in ("test", "validation") if sections.get(section)), "" if sections else "test")
 
@@ -103,6 +103,6 @@ def _check_evaluated(parser: ConfigParser) -> None:
     if len(data) == 0:
         section = parser.get_parsed_content("section") if "section" in parser else "validation"
         raise ValueError(
-            f"There are no cases for {section}: this split validates on nothing. Choose another --section, such as "
+            f"There are no cases for {section}: this split has no validation cases. Choose another --section, such as "
             "training, or the --split of the training run."
         )

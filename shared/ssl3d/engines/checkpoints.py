@@ -1,4 +1,4 @@
-"""Checkpoints at epoch ends: written atomically, resumed bit for bit."""
+"""Save checkpoints atomically at the end of each epoch, and resume them bit for bit."""
 
 import logging
 import os
@@ -25,31 +25,31 @@ FILE = "checkpoint.pt"
 
 
 class NotFiniteError(RuntimeError):
-    """The loss or the weights of a run are NaN or infinite; resuming would end in the same place."""
+    """Raised if the loss or the weights of a run are NaN or infinite; resuming would fail at the same step."""
 
 
 class Checkpoints:
-    """Save at the end of each epoch all that a killed run needs to end in the same weights.
+    """Save at the end of each epoch everything that a killed run needs to end with the same weights.
 
-    The file holds network, optimiser, schedule, gradient scaler, trainer state, the best value of the validation, the
-    weights that reached it, and the settings and data of the run: one file, replaced atomically, so that its parts
-    always belong together. (Ignite's own ``Checkpoint`` deletes a file of the same name before it writes the new one.)
-    A loss that is not finite ends the run before it reaches the weights. List this handler after those that validate
-    and that step the schedule.
+    The checkpoint holds network, optimiser, schedule, gradient scaler, trainer state, the best validation result with
+    its weights, and the settings and data of the run. It is one file, replaced atomically, so that its parts always
+    belong together. (Ignite's own ``Checkpoint`` deletes a file of the same name before it writes the new one.) A loss
+    that is not finite ends the run before it changes the weights. List this handler after those that validate and that
+    step the schedule.
 
     Args:
         directory: Folder of the file; made when needed.
-        network: The network in training.
-        optimizer: Its optimiser.
-        lr_scheduler: Its schedule, if any.
-        evaluator: The evaluator whose key metric chooses the best weights, if any.
-        resume: Whether to go on from the file; without a file the run starts from the beginning. When false, an
-            existing file is kept under the name ``previous_checkpoint.pt``. The words of the command line will do.
-        settings: What a resumed run must share with the run that wrote the file; None takes ``run_settings()``.
+        network: Network in training.
+        optimizer: Optimiser of the network.
+        lr_scheduler: Learning rate schedule, if any.
+        evaluator: Evaluator whose key metric chooses the best weights, if any.
+        resume: Whether to continue from the file; without a file the run starts from the beginning. If false, an
+            existing file is renamed to ``previous_checkpoint.pt``. A bool or a word such as ``"true"``.
+        settings: Settings that a resumed run must share with the run that wrote the file; None: ``run_settings()``.
 
     Raises:
         ValueError: The file to resume from is damaged, or belongs to a run with other settings or other data.
-        NotFiniteError: During the run: a loss, or a weight at the end of an epoch, is NaN or infinite.
+        NotFiniteError: During the run, if a loss, or a weight at the end of an epoch, is NaN or infinite.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Checkpoints:
         self.best_iteration = 0
         self.best_per_class: list[float] = []
         self.loaded: dict[str, Any] | None = None
-        if self.resume and self.path.is_file():  # now, so that whatever is wrong is known before the first step
+        if self.resume and self.path.is_file():  # now, so that errors show before the first step
             self.loaded = self._load()
 
     def attach(self, trainer: Trainer) -> None:
-        """Restore the trainer's state when the run starts, check every loss, save when an epoch is complete."""
+        """Restore the trainer's state at the start, check every loss, and save at the end of each epoch."""
         trainer.add_event_handler(Events.STARTED, self._start)
         trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, self._check_loss)
         trainer.add_event_handler(Events.EPOCH_COMPLETED, self._save)
@@ -97,8 +97,8 @@ class Checkpoints:
             raise ValueError(
                 f"{self.path} belongs to another run:\n"
                 + "\n".join(f"  {line}" for line in differing)
-                + "\nResume with the settings and data of that run. To train on from its weights with others, start a "
-                f"new run: --output_dir NEW --pretrained {self._weights()}."
+                + "\nResume with the settings and data of that run. To continue from its weights with other settings, "
+                f"start a new run: --output_dir NEW --pretrained {self._weights()}."
             )
         try:
             for name, part in self.parts.items():
@@ -116,13 +116,13 @@ class Checkpoints:
         return checkpoint
 
     def _weights(self) -> str:
-        """Return what ``--pretrained`` takes to train on from this run, its head or heads included."""
+        """Return the value of ``--pretrained`` that continues from this run, heads included."""
         whole = method_of(self.network) is not None
         file = self.path.with_name("pretraining.pth" if whole else "model.pt")
         return f"{file if file.is_file() else self.path}{'' if whole else ' --pretrained_part network'}"
 
     def _start(self, trainer: Trainer) -> None:
-        if trainer.scaler is not None:  # made by the trainer's run, so it cannot be listed earlier
+        if trainer.scaler is not None:  # made when the trainer runs, so not available earlier
             self.parts["scaler"] = trainer.scaler
         if self.loaded is None:
             kept = self.path.with_name(f"previous_{FILE}")
@@ -194,7 +194,7 @@ class Checkpoints:
 
 
 def _per_class(state: Any) -> list[float]:
-    """Return the mean over the cases of the key metric for each class, empty where the metric has no classes."""
+    """Return the key metric of each class, averaged over the cases; empty if the metric has no classes."""
     details = (getattr(state, "metric_details", None) or {}).get(state.key_metric_name)
     if not isinstance(details, Tensor) or details.ndim != 2 or details.shape[1] < 2:
         return []

@@ -1,19 +1,19 @@
-"""The classes of a segmentation in a bundle's metadata, from which MONAI Label and other servers take them."""
+"""Write the classes of a segmentation into a bundle's metadata, where MONAI Label and other servers read them."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from ..data import same_names
 
-DEMO = " (demo)"  # end of the names of weights that were trained on synthetic anatomy
+DEMO = " (demo)"  # suffix of label names of weights trained on synthetic anatomy
 
 
 def describe_classes(metadata: dict[str, Any], label_names: Sequence[str]) -> None:
-    """Make the content of ``metadata.json`` tell of other classes, where weights of other classes are published.
+    """Update the classes in the content of ``metadata.json`` when weights of other classes are published.
 
     Args:
-        metadata: Changed in place: channels of ``pred``, ``label_classes`` and ``pred_classes``.
-        label_names: Names of the classes 1, 2 and so on; none, or the ones that are there, change nothing.
+        metadata: Content of the file; channels of ``pred``, ``label_classes`` and ``pred_classes`` change in place.
+        label_names: Names of the classes 1, 2 and so on. No names, or the present ones, change nothing.
     """
     output = metadata.get("network_data_format", {}).get("outputs", {}).get("pred", {})
     names = ["background", *label_names]

@@ -1,4 +1,4 @@
-"""The command line of a run as it may be published: without local paths and folder names."""
+"""Write the command line of a run in a form that may be published: without local paths and folder names."""
 
 import os
 import shlex
@@ -16,8 +16,8 @@ VARIABLE = "SSL3D_DATA"
 def public_command() -> str:
     """Return the command line of this process, each path replaced by the name of its setting: ``DATASET_DIR``.
 
-    Names of bundles stay, config files keep their folder ``configs``, and what lies below the folder in the variable
-    ``SSL3D_DATA`` stays relative to it.
+    Names of bundles stay. Config files keep their folder ``configs``. Paths below the folder ``$SSL3D_DATA`` stay
+    relative to that folder.
     """
     words: list[str] = []
     flag = ""
@@ -51,7 +51,7 @@ def _is_path(value: str) -> bool:
 
 
 def _configs(value: str) -> str:
-    """One config file, or a list of them as text, each with its folder alone."""
+    """Shorten the path of a config file, or of each file in a list, to its last folder and name."""
     parts = value.strip("[]").split(",")
     short = []
     for part in parts:
@@ -64,7 +64,7 @@ def _configs(value: str) -> str:
 
 
 def _quoted(word: str) -> str:
-    """``word`` for a shell; a list of configs, which holds single quotes, in double ones."""
+    """Quote ``word`` for a shell; a list of configs holds single quotes and gets double ones."""
     if word.startswith(f"${VARIABLE}"):
         return word if " " not in word else f'"{word}"'
     return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)

@@ -18,16 +18,16 @@ from ..weights.facts import preprocessing
 
 logger = logging.getLogger(__name__)
 
-MANY = 100  # windows of a scan: fewer take no time that a person would wonder about
+MANY = 100  # windows of a scan; fewer take little time and are not logged
 REFERENCE = re.compile(r"@([\w#:]+)")
 
 
 def check_data(parser: ConfigParser, engine: str) -> None:
     """Check the items of each data set that an engine needs, before the data sets and the engine are built.
 
-    Scans that would be far too large after resampling, or far too small to train on, are refused by name, or left out
-    of a ``Datalist`` or ``PairList`` with ``skip_bad``. Scans whose intensities do not suit the scaling are warned of
-    by name.
+    Scans that would be far too large after resampling, or far too small to train on, are refused by name. With
+    ``skip_bad`` they are left out of a ``Datalist`` or ``PairList``. Scans whose intensities do not suit the scaling
+    are named in a warning.
 
     Args:
         parser: Config of the running workflow.
@@ -64,13 +64,13 @@ def check_data(parser: ConfigParser, engine: str) -> None:
 def largest(
     items: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], overlap: float, cache_dir: str | Path | None = None
 ) -> None:
-    """Log the size of the largest scan where many windows cover it: a person sees what the run works on.
+    """Log the size of the largest scan if it takes many windows, so that users understand a long run.
 
     Args:
         items: Items of a run.
         facts: ``spacing``, ``orientation`` and ``roi_size`` of the run, as ``fit`` takes them.
         overlap: Share of a window that the next one covers too, in [0, 1).
-        cache_dir: Folder of what validation has kept.
+        cache_dir: Folder with the results of validation.
     """
     roi_size = np.array(facts["roi_size"])
     sizes = {}
@@ -91,7 +91,7 @@ def largest(
 
 
 def datasets(parser: ConfigParser, id: str) -> list[str]:
-    """Ids of the data sets, entries with ``data`` and ``transform``, that an entry of a config leads to."""
+    """Find the ids of the data sets (entries with ``data`` and ``transform``) that a config entry refers to."""
     found: dict[str, None] = {}
     seen: set[str] = set()
     waiting = [id]
@@ -109,7 +109,7 @@ def datasets(parser: ConfigParser, id: str) -> list[str]:
 
 
 def _entries(config: Any, id: str) -> Iterator[tuple[str, Any]]:
-    """Each entry below ``config``, itself included, with its id."""
+    """Yield ``config`` and each entry below it, with its id."""
     yield id, config
     children = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else ()
     for key, value in children:

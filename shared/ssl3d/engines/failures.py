@@ -1,4 +1,4 @@
-"""Say in a few words why a run ended early, and how to go on."""
+"""Explain in a few words why a run failed, and how to continue."""
 
 import os
 import sys
@@ -19,10 +19,10 @@ Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 
 
 def explain_failures(workflow: ConfigWorkflow) -> None:
-    """Replace the traceback that Python prints at the end of a failed command by what happened and what to do.
+    """Replace the traceback at the end of a failed command by a message: what happened, and what to do.
 
     MONAI wraps an error in some hundred lines, with the cause in the middle. The whole traceback goes to ``error.txt``
-    in the output folder; where that cannot be written, it is printed as usual before the explanation.
+    in the output folder. If that file cannot be written, the traceback is printed before the message.
     """
     usual = sys.excepthook
 
@@ -36,7 +36,7 @@ def explain_failures(workflow: ConfigWorkflow) -> None:
 
 
 def explanation(workflow: ConfigWorkflow, error: BaseException) -> str:
-    """Return why a run ended, where it was, and how to go on from the last checkpoint."""
+    """Write why and where a run ended, and how to continue from the last checkpoint."""
     found: dict[str, Any] = workflow.parser.ref_resolver.resolved_content
     state = getattr(found.get("train::trainer"), "state", None)
     begun = state is not None and state.epoch > 0
@@ -51,20 +51,20 @@ def explanation(workflow: ConfigWorkflow, error: BaseException) -> str:
     folder = found.get("run_dir")
     checkpoint = None if folder is None else Path(folder) / CHECKPOINT
     if begun and not isinstance(root, NotFiniteError) and checkpoint is not None and checkpoint.is_file():
-        text += f"\nThe last complete epoch is kept in {checkpoint}: add --resume true to go on from there."
+        text += f"\nThe last complete epoch is kept in {checkpoint}: add --resume true to continue from there."
     return text
 
 
 def _words(error: BaseException) -> str:
     text = str(error).strip()
-    named = isinstance(error, (ValueError, RuntimeError)) and text  # ours, or words that stand alone
+    named = isinstance(error, (ValueError, RuntimeError)) and text  # messages that need no class name
     return text if named else f"{type(error).__name__}: {text}"
 
 
 def _write(
     workflow: ConfigWorkflow, kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> str | None:
-    """Write the traceback to the output folder and return a line that says where it is; None where that fails."""
+    """Write the traceback to the output folder and return a line with its path; None if writing fails."""
     found: dict[str, Any] = workflow.parser.ref_resolver.resolved_content
     folder = found.get("run_dir", found.get("output_dir"))
     rank = int(os.environ.get("RANK", 0))

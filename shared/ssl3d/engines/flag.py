@@ -1,14 +1,14 @@
-"""Switches of a config, as the command line really hands them over."""
+"""Read switches of a config, which the command line passes as text."""
 
 
 def flag(value: object) -> bool:
-    """Read a switch: the command line gives ``--amp false`` as the string ``"false"``, which is true to Python.
+    """Read a switch. The command line passes ``--amp false`` as the string ``"false"``, which Python takes as true.
 
     Args:
-        value: A bool, or one of the words true, false, yes, no, on, off, 1, 0 in any case.
+        value: A bool, or one of the words true, false, yes, no, on, off, 1, 0 in any letter case.
 
     Raises:
-        ValueError: for anything else, naming it.
+        ValueError: any other value.
     """
     word = str(value).strip().lower()
     if word in {"true", "yes", "on", "1"}:

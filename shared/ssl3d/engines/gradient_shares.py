@@ -1,4 +1,4 @@
-"""Which part of a loss moves the backbone: the ratio of the gradients, while training goes on."""
+"""Measure during training how much each part of a loss moves the backbone, by the norms of the gradients."""
 
 import torch
 from ignite.engine import Events
@@ -11,17 +11,17 @@ from .network_parts import backbone_of
 
 
 class GradientShares:
-    """Handler of a trainer that measures, at the first step of each epoch, how much each part of the loss pulls.
+    """Handler of a trainer that measures, at the first step of each epoch, the influence of each part of the loss.
 
-    For every part with a positive weight it takes the norm of the gradient of ``weight · part`` at the parameters of
-    the backbone. The share of a part is its norm over the sum of all: a part with a share near 0 has no say, whatever
-    its value. They stand in ``trainer.state.metrics`` as ``gradient_<part>``, from where ``Progress`` and TensorBoard
-    take them. It costs one backward pass a part and an epoch, and changes nothing in the training. On several processes
-    each measures its own batch, and the first one's is shown. List it before ``Progress``.
+    For every part with a positive weight it computes the norm of the gradient of ``weight · part`` at the parameters of
+    the backbone. The share of a part is its norm over the sum of all norms. A part with a share near 0 has no
+    influence, whatever its value. ``trainer.state.metrics`` gets the shares as ``gradient_<part>``, which ``Progress``
+    and TensorBoard show. The handler costs one backward pass per part and epoch and does not change the training. In a
+    distributed run each process measures its own batch, and the first process reports. List it before ``Progress``.
 
     Args:
-        network: The method, in its distributed wrapper or not.
-        loss_function: The loss of the trainer.
+        network: Method, with or without its distributed wrapper.
+        loss_function: Loss of the trainer.
 
     Example:
         >>> GradientShares(network, WeightedSum({"matching": 1, "contrast": 1})).attach(trainer)  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""One training per output folder: two would overwrite each other's checkpoints."""
+"""Allow one training per output folder, because two would overwrite each other's checkpoints."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ from typing import IO
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks; nothing is checked there
+except ImportError:  # Windows has no such locks, so nothing is checked there
     fcntl = None  # type: ignore[assignment]
 
 FILE = "run.lock"
@@ -15,7 +15,7 @@ _held: dict[Path, IO[str]] = {}  # by folder; closed, and so released, when the 
 
 
 class FolderInUseError(RuntimeError):
-    """Another run writes to the output folder."""
+    """Raised if another run writes to the output folder."""
 
 
 def hold(folder: str | Path) -> None:
@@ -38,12 +38,12 @@ def hold(folder: str | Path) -> None:
         holder = stream.read().strip()
         stream.close()
         if holder.startswith(f"process {os.getpid()} on {socket.gethostname()}"):
-            return  # by the other copy of this package that a packed bundle brings
+            return  # locked by the second copy of this package, which a packed bundle contains
         raise FolderInUseError(
             f"Another run ({holder or 'unknown process'}) writes to {file.parent}. Wait until it has ended, or choose "
             "another folder with --output_dir."
         ) from None
-    except OSError:  # a file system without locks: the run is not refused for that
+    except OSError:  # a file system without locks is no reason to refuse a run
         pass
     stream.seek(0)
     stream.truncate()

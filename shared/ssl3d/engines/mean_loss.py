@@ -1,4 +1,4 @@
-"""The validation of a pre-training: its loss on held-out volumes."""
+"""Validate a pre-training by its loss on held-out volumes."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class MeanLoss(Average):
-    """Mean over the batches of a validation of the loss, from the parts that a method gives.
+    """Mean loss over the batches of a validation, from the parts that a method returns.
 
     Args:
-        loss_function: Of the parts, such as ``WeightedSum``.
+        loss_function: Function of the parts, such as ``WeightedSum``.
     """
 
     def __init__(self, loss_function: Callable[[dict[str, Tensor]], Tensor]) -> None:
@@ -18,10 +18,10 @@ class MeanLoss(Average):
 
 
 class MeanPart(Average):
-    """Mean over the batches of a validation of one of the scalars that a method gives.
+    """Mean over the batches of a validation of one scalar that a method returns.
 
     Args:
-        part: Its name, such as ``accuracy``.
+        part: Name of the scalar, such as ``accuracy``.
     """
 
     def __init__(self, part: str) -> None:

@@ -1,4 +1,4 @@
-"""Translate what MONAI Label asks of a training into the terms of our configs."""
+"""Translate the settings that MONAI Label adds to a training into those of this package."""
 
 import sys
 
@@ -8,15 +8,15 @@ HANDLERS = "train#handlers"
 
 
 def adopt_monai_label(parser: ConfigParser) -> None:
-    """Start from the weights that MONAI Label asks for, and publish the new ones where its server looks for them.
+    """Start from the weights that MONAI Label requests, and publish the new weights where its server looks for them.
 
-    MONAI Label (0.8.5) names the weights to start from by a ``CheckpointLoader`` before the handlers of ``train.json``.
-    That handler stops at a head of another shape, checks no hash and does not say what fitted, and the passport of the
-    new weights would not name the corpus and licence of the old. So it is taken out of the config, and its file goes
-    the way of ``--pretrained FILE --pretrained_part network``. A config of any other origin stays as it is.
+    MONAI Label (0.8.5) requests weights by a ``CheckpointLoader`` before the handlers of ``train.json``. That handler
+    fails on a head of another shape, checks no hash and does not report what fits. The passport of the new weights
+    would also lack corpus and licence of the old ones. So the handler is removed from the config, and its file is
+    loaded as with ``--pretrained FILE --pretrained_part network``. Configs of any other origin stay unchanged.
 
     Args:
-        parser: The merged config of the running workflow, before the components of the run are made.
+        parser: Merged config of the running workflow, before the components of the run are made.
     """
     if HANDLERS not in parser:
         return
@@ -35,7 +35,7 @@ def _runs_in_monai_label() -> bool:
 
 
 def _is_from_monai_label(handler: object) -> bool:
-    """Return whether it is the handler that MONAI Label's ``BundleTrainTask`` writes, word for word."""
+    """Return whether a handler is exactly the one that MONAI Label's ``BundleTrainTask`` writes."""
     return (
         isinstance(handler, dict)
         and handler.get("_target_") == "CheckpointLoader"

@@ -14,10 +14,11 @@ def unwrapped(network: nn.Module) -> nn.Module:
 
 
 def method_of(network: nn.Module) -> Method | None:
-    """Return the network, unwrapped, where it is a pre-training method, else None.
+    """Return the unwrapped network if it is a pre-training method, else None.
 
-    A method is known by the name of its base class: one of a user's own derives from ``ssl3d.methods.Method``, and a
-    bundle runs the copy of this package below its ``scripts``, whose classes are others.
+    A method is recognised by the name of its base class, not by its type. A user's method derives from
+    ``ssl3d.methods.Method``, but a packed bundle runs the copy of this package in its ``scripts``, which has classes of
+    its own.
     """
     network = unwrapped(network)
     bases = {(cls.__name__, ".".join(cls.__module__.split(".")[-2:])) for cls in type(network).__mro__}
@@ -25,12 +26,12 @@ def method_of(network: nn.Module) -> Method | None:
 
 
 def task_network(network: nn.Module) -> Any:
-    """Return the student of a method, or a task network itself."""
+    """Return the student of a method, else the task network itself."""
     method = method_of(network)
     return unwrapped(network) if method is None else method.student
 
 
 def backbone_of(network: nn.Module) -> Any:
-    """Return the backbone of a method's student or of a task network, or the network itself where it is one."""
+    """Return the backbone of a method's student or of a task network; a backbone is returned as it is."""
     network = task_network(network)
     return getattr(network, "backbone", network)

@@ -1,4 +1,4 @@
-"""Finds keys of a merged config that no config of the bundle knows: MONAI accepts a misspelt override silently."""
+"""Find overrides that no config of the bundle knows, because MONAI accepts a misspelt override silently."""
 
 import difflib
 import inspect
@@ -13,7 +13,7 @@ from monai.bundle.utils import DEFAULT_MLFLOW_SETTINGS
 
 INSTANTIATION_KEYS = {"_target_", "_requires_", "_disabled_", "_desc_", "_mode_", "_debug_"}
 FEW = 15
-MOVED = {  # arguments that now have another place: (class, argument) -> key below the class
+MOVED = {  # arguments that have moved: (class, argument) -> key below the class
     ("S2DC", "matcher"): "matching#matcher",
     ("S2DC", "dustbin"): "matching#dustbin",
     ("S2DC", "num_iterations"): "matching#num_iterations",
@@ -29,18 +29,18 @@ ADDED_BY_OTHERS: set[str] = {
 
 
 def unknown_keys(config: dict[str, Any], known: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """Keys of ``config`` that no file of the bundle has, each with the known names that are nearest to it.
+    """Find the keys of ``config`` that no file of the bundle has, each with the nearest known names.
 
     Known are the keys of all ``configs/*.json``, those that experiment tracking and MONAI Label add, and below a
     ``_target_`` the arguments of its signature.
 
     Args:
-        config: The merged config, overrides included.
-        known: What the bundle's own files have, see ``known_config``.
+        config: Merged config, overrides included.
+        known: Config with all keys of the bundle's files, see ``known_config``.
 
     Returns:
-        pairs of the key, such as ``train#trainer#max_epoch``, and at most three suggestions; where nothing is similar,
-        the first known names.
+        Pairs of a key, such as ``train#trainer#max_epoch``, and at most three suggestions. If no name is similar, these
+        are the first known names.
     """
     return list(_unknown(config, known, "", ComponentLocator()))
 
@@ -71,7 +71,7 @@ def plain_texts(config: Any, known: Any, path: str = "") -> Iterator[tuple[str, 
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return at most three names of settings like ``name``, the most similar first; never keys of MONAI's own."""
+    """Return at most three settings with similar names, the most similar first; never keys of MONAI itself."""
     return difflib.get_close_matches(name, _settings(known), n=3, cutoff=0.5)
 
 
@@ -80,10 +80,10 @@ def _settings(names: Iterable[str]) -> list[str]:
 
 
 def unknown_targets(config: Any, known: Any, path: str = "") -> Iterator[tuple[str, str, str | None]]:
-    """Yield each ``_target_`` that cannot be found, and that the bundle's own files do not have in that place.
+    """Yield each ``_target_`` that cannot be found and that differs from the bundle's own files.
 
     Yields:
-        Key of the component, its target, and the nearest name that there is, or None.
+        Key of the component, its target, and the nearest existing name or None.
     """
     if isinstance(config, list):
         for index, entry in enumerate(config):
@@ -104,7 +104,7 @@ def unknown_targets(config: Any, known: Any, path: str = "") -> Iterator[tuple[s
 def _nearest_target(target: str, locator: ComponentLocator) -> str | None:
     *before, last = target.split(".")
     module = locate(".".join(before)) if before else None
-    names = dir(module) if before else locator._components_table or {}  # that of MONAI, which has no public name
+    names = dir(module) if before else locator._components_table or {}  # MONAI offers no public access
     near = difflib.get_close_matches(last, [name for name in names if not name.startswith("_")], n=1)
     return ".".join([*before, near[0]]) if near else None
 
@@ -122,7 +122,7 @@ def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> I
             yield from _unknown(entry, same, f"{path}#{index}", locator)
     if not isinstance(config, dict):
         return
-    known = known if isinstance(known, dict) else dict.fromkeys(config)  # replaced as a whole: only signatures are left
+    known = known if isinstance(known, dict) else dict.fromkeys(config)  # replaced entirely: check signatures only
     names = set(known)
     if "_target_" in config:
         arguments = _arguments(config["_target_"], locator)
@@ -139,7 +139,7 @@ def _unknown(config: Any, known: Any, path: str, locator: ComponentLocator) -> I
 
 
 def _arguments(target: Any, locator: ComponentLocator) -> set[str] | None:
-    """Names of the arguments of a target; None where it takes any or cannot be inspected."""
+    """Return the names of a target's arguments; None if it takes any or cannot be inspected."""
     found = locate(ConfigComponent({"_target_": target}, locator=locator).resolve_module_name())
     try:
         parameters = inspect.signature(found).parameters.values()  # type: ignore[arg-type]

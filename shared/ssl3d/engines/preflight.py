@@ -34,13 +34,13 @@ logger = logging.getLogger(__name__)
 def preflight() -> None:
     """Check settings, overrides, output folder, ROI, data, weights and all components of the running bundle workflow.
 
-    First entry of each ``run`` list, as ``{"_target_": "scripts.engines.preflight"}``. The workflow is found on the
-    call stack, since an expression sees the merged config no other way. The engine that the run list names is built
-    here, which is no extra work: the run uses the same object. The process keeps the memory that steps free.
+    This is the first entry of each ``run`` list, as ``{"_target_": "scripts.engines.preflight"}``. The workflow is
+    found on the call stack, because an expression cannot access the merged config otherwise. The engine of the run list
+    is built here at no extra cost, since the run uses the same object. The process keeps memory that steps free.
 
     Raises:
-        PreflightError: With what is wrong and what to do; the error that was met first is its cause. Where the run was
-            started by ``python -m monai.bundle`` the program ends with that sentence and no traceback.
+        PreflightError: The run cannot succeed; the message says what to do, and the first error is the cause. In a run
+            started by ``python -m monai.bundle`` the program ends with that message and without traceback.
     """
     keep_freed_memory()
     workflow = running_workflow()
@@ -58,7 +58,7 @@ def preflight() -> None:
 
 
 def _check(workflow: ConfigWorkflow, undo: ExitStack) -> None:
-    """Check everything; ``undo`` gets what a refused run has to clean up."""
+    """Run all checks; ``undo`` collects the clean-up of a refused run."""
     parser = workflow.parser
     faults = check_settings(parser)
     if faults:
@@ -111,17 +111,17 @@ def running_workflow() -> ConfigWorkflow:
     """
     workflow = find_workflow()
     if workflow is None:
-        raise PreflightError("preflight belongs into the run list of a bundle's config; no bundle workflow is running.")
+        raise PreflightError("No bundle workflow is running. Call preflight in the run list of a bundle's config.")
     return workflow
 
 
 def check_roi(roi_size: Sequence[int], network: Any) -> None:
     """Check that ``roi_size`` (D, H, W) in voxels fits the strides of the network's backbone.
 
-    A network compiled by TensorRT does not tell its strides; three whole numbers are all that is asked for then.
+    The strides of a network compiled by TensorRT are unknown, so any three positive whole numbers are accepted.
 
     Raises:
-        PreflightError: with the nearest size that does.
+        PreflightError: The size does not fit; the message names the nearest size that does.
     """
     backbone = backbone_of(network)
     stride = 1 if isinstance(backbone, torch.jit.ScriptModule) else backbone.encoder_strides[-1]
@@ -131,15 +131,15 @@ def check_roi(roi_size: Sequence[int], network: Any) -> None:
         fitting = [max(stride, round(side / stride) * stride) for side in roi_size]
         raise PreflightError(
             f"roi_size {list(roi_size)} does not fit the network: each side must be a multiple of {stride}. "
-            f"The nearest that does is {fitting}."
+            f"The nearest size that fits is {fitting}."
         )
 
 
 def check_parts(loss: Any, method: Method) -> None:
-    """Check that a ``WeightedSum`` weighs nothing that the method does not return as a part.
+    """Check that a ``WeightedSum`` has weights only for parts that the method returns.
 
     Raises:
-        PreflightError: Naming the parts of the method.
+        PreflightError: A weight has no part; the message names the parts of the method.
     """
     unknown = [name for name in loss.weights if name not in method.parts] if isinstance(loss, WeightedSum) else []
     if unknown:
@@ -150,10 +150,10 @@ def check_parts(loss: Any, method: Method) -> None:
 
 
 def check_apart(output_dir: str | Path, items: Sequence[Any]) -> None:
-    """Check that no image of ``items`` lies in ``output_dir``, where the next run would take results for scans.
+    """Check that no image of ``items`` lies in ``output_dir``, because the next run would read its results as scans.
 
     Raises:
-        PreflightError: Naming the folder.
+        PreflightError: An image lies there; the message names the folder.
     """
     folder = Path(output_dir).resolve()
     for item in items:
@@ -162,16 +162,16 @@ def check_apart(output_dir: str | Path, items: Sequence[Any]) -> None:
             for path in value if isinstance(value, (list, tuple)) else [value]:
                 if isinstance(path, (str, Path)) and folder == Path(path).resolve().parent:
                     raise PreflightError(
-                        f"output_dir {folder} holds the scans themselves, such as {path}: results would be taken for "
-                        "scans the next time. Choose another folder with --output_dir."
+                        f"output_dir {folder} holds the scans themselves, such as {path}: the next run would read the "
+                        "results as scans. Choose another folder with --output_dir."
                     )
 
 
 def check_overrides(config: dict[str, Any], configs: Path) -> None:
-    """Stop on keys that no config of the bundle in ``configs`` knows, plain texts for components and unknown targets.
+    """Refuse keys that no config of the bundle in ``configs`` knows, plain texts for components, and unknown targets.
 
     Raises:
-        PreflightError: naming each, with the nearest known names.
+        PreflightError: There are such keys; the message lists them with the nearest known names.
     """
     known = known_config(configs)
     unknown = unknown_keys(config, known)

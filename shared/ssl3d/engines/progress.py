@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar with the time that is left, a line an epoch, curves, and a table for later."""
+"""Report progress: bar with ETA, one log line per epoch, TensorBoard, history.csv."""
 
 import csv
 import logging
@@ -22,15 +22,15 @@ COLUMNS = ("epoch", "steps", "seconds", "learning_rate", "loss")  # before those
 
 
 class Progress:
-    """Handler of a trainer: progress bar on a terminal, a log line an epoch, ``history.csv``, and TensorBoard's curves.
+    """Handler of a trainer: progress bar on a terminal, one log line per epoch, ``history.csv``, TensorBoard.
 
-    The table has one row an epoch: epoch, steps, seconds, learning rate, mean loss, the mean of each part of the loss
-    where the network gives parts (a dictionary of scalars), the trainer's own metrics, and the evaluator's in the
-    epochs that were validated. List it after the handlers that measure and before the one that steps the schedule.
+    The table has one row per epoch: epoch, steps, seconds, learning rate, mean loss, the mean of each part of the loss
+    (if the network returns a dictionary of scalars), the trainer's metrics, and the evaluator's metrics in epochs with
+    validation. List it after the handlers that measure and before the one that steps the schedule.
 
     Args:
         directory: Folder of ``history.csv`` and TensorBoard's file; made when needed.
-        evaluator: The evaluator whose metrics are shown, if any.
+        evaluator: Evaluator whose metrics are shown, if any.
     """
 
     def __init__(self, directory: str | Path, evaluator: Evaluator | None = None) -> None:
@@ -38,7 +38,7 @@ class Progress:
         self.evaluator = evaluator
 
     def attach(self, trainer: Trainer) -> None:
-        """Follow the trainer; on processes other than the first of a distributed run nothing is shown."""
+        """Follow the trainer. In a distributed run only the first process reports."""
         if trainer.state.rank > 0:
             return
         trainer.add_event_handler(Events.STARTED, self._start)
@@ -60,7 +60,7 @@ class Progress:
 
     def _start(self, trainer: Trainer) -> None:
         self.run_started = time.perf_counter()
-        self.first_epoch = 0  # not known yet: the handler that resumes may come later in the list
+        self.first_epoch = 0  # not known yet, because the handler that resumes may come later in the list
 
     def _start_epoch(self, trainer: Trainer) -> None:
         if self.first_epoch == 0:

@@ -1,4 +1,4 @@
-"""Write the chosen weights of a training run with their passport, and publish them in the bundle where asked for."""
+"""Write the chosen weights of a training run with their passport, and publish them in the bundle on request."""
 
 import json
 import logging
@@ -35,29 +35,30 @@ TERMS = "the terms of the training data: "
 class Publish:
     """End a run with ``model.pt`` and its passport ``model.json`` in the run's folder.
 
-    Of a method, one branch, the student or its teacher, is ``model.pt``, without what the branch names as
-    ``training_only``; and all of it, heads included, ``pretraining.pth`` with a passport too.
+    If the network is a method, ``model.pt`` holds one branch, the student or its teacher, without the modules that the
+    branch names as ``training_only``. ``pretraining.pth`` then holds the whole method, heads included, and has a
+    passport too.
 
     With ``publish`` the same files also replace those in ``model_dir``, the bundle's weights, unless the run was on
-    synthetic items. The former ones are kept in ``run_dir/previous``, and the passports are copied into the bundle's
+    synthetic items. The former files are kept in ``run_dir/previous``, and the passports are copied into the bundle's
     ``configs/metadata.json``.
 
     Args:
         run_dir: Folder of the run with its checkpoint; see ``run_folder``.
         model_dir: Folder of the bundle's weights.
-        network: The network in training: a method, or a task network.
-        dataset: Its training data; the transforms tell orientation, spacing, intensity and crop.
-        pretrained, bundle_root: The weights that the run started from, as ``start_network`` takes them; their corpus
-            and licence are handed on.
-        method: How the weights are learned.
+        network: Network in training: a method, or a task network.
+        dataset: Training data, whose transforms define orientation, spacing, intensity and crop.
+        pretrained, bundle_root: Weights that the run started from, see ``start_network``; the passport takes over their
+            corpus and licence.
+        method: Name of the way of learning for the passport, such as ``supervised``.
         branch: Network of a method that becomes ``model.pt``: ``student`` or ``teacher``; None: the method's choice.
-        roi_size: (D, H, W), voxels, what the network sees; None: what the transforms crop.
-        publish: Whether to replace the bundle's weights; the words of the command line will do.
+        roi_size: (D, H, W) of the network's input in voxels; None: the crop of the transforms.
+        publish: Whether to replace the bundle's weights. A bool or a word such as ``"true"``.
         label_names: Names of the classes 1, 2 and so on of a segmentation, for the passport.
 
     Raises:
-        ValueError: On construction: a method without that branch; a preprocessing that does not define what the
-            passport must tell; a passport that could not be written at the end; a ``model_dir`` that cannot be written.
+        ValueError: On construction: a method without that branch; a preprocessing that does not define an entry of the
+            passport; a passport that could not be written at the end; a ``model_dir`` that cannot be written.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Publish:
         self.model_dir: Path | None = None
         if flag(publish):
             if self.synthetic:
-                logger.warning("--publish true: weights of synthetic items never replace those of the bundle.")
+                logger.warning("--publish true: weights trained on synthetic items never replace the bundle's weights.")
             else:
                 self.model_dir = Path(model_dir)
                 check_writable("model_dir", self.model_dir)
@@ -105,15 +106,15 @@ class Publish:
                 "ScaleIntensityRanged and NormalizeIntensityd."
             )
         for part in filter(None, (self.network, self._published())):
-            readable_json(asdict(self._passport(part, 0, None)))  # what it cannot hold is known now, not at the end
+            readable_json(asdict(self._passport(part, 0, None)))  # fail now, not at the end of the run
 
     def attach(self, trainer: Trainer) -> None:
-        """Write when the run is complete, on the first process."""
+        """Write the files when the run is complete, on the first process."""
         if trainer.state.rank == 0:
             trainer.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, trainer: Trainer) -> None:
-        """Write the files; the weights are those that the checkpoint holds as the best."""
+        """Write the files with the best weights of the checkpoint."""
         checkpoint = torch.load(self.run_dir / checkpoints.FILE, map_location="cpu", weights_only=True)
         validated = checkpoint["best"] is not None
         state = checkpoint["best"] if validated else checkpoint["network"]
@@ -188,9 +189,9 @@ class Publish:
 
 
 def _joined(own: list[dict], former: list[dict], goes_on: bool) -> list[dict]:
-    """Return each set once: rounds of annotation train again on what the earlier ones had, so the largest count holds.
+    """Merge lists of data sets. Rounds of annotation train on the same set again, so the largest count is kept.
 
-    Sets without a name are different sets, unless the same training goes on.
+    Sets without a name count as different sets, unless the same training continues.
     """
     sets: dict[tuple, dict] = {}
     for side, corpus in enumerate((own, former)):

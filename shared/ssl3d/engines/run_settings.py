@@ -1,4 +1,4 @@
-"""What a resumed run must share with the run that it continues."""
+"""Record and compare the settings that a resumed run must share with the run that it continues."""
 
 import hashlib
 import json
@@ -9,8 +9,8 @@ from ..data.cache import item_key
 from .overrides import ADDED_BY_OTHERS
 from .workflow import find_workflow, processes
 
-# Settings that may change when a run is resumed: where it writes and runs, how it is watched, and where the data lie;
-# the data themselves are compared by their content.
+# Settings that may change when a run is resumed: folders, devices, logging and the place of the data. The data are
+# compared by their content.
 NEUTRAL = (
     "bundle_root", "dataset_dir", "datalist", "series", "output_dir", "model_dir", "run_dir", "device", "num_workers",
     "resume", "publish", "skip_bad", "imports", "initialize", "run", "finalize", "keys", "modes", "cuda",
@@ -26,7 +26,7 @@ def run_settings() -> dict[str, Any]:
 
     Returns:
         Keys such as ``seed`` or ``optimizer#lr`` with numbers, words and None; ``training data``, ``validation data``
-        with the number of cases and a hash of their files; ``processes``. Empty where no workflow is running.
+        with the number of cases and a hash of their files; ``processes``. Empty if no workflow is running.
     """
     workflow = find_workflow()
     if workflow is None:
@@ -42,7 +42,7 @@ def run_settings() -> dict[str, Any]:
 
 
 def differences(saved: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Return one line for each setting that differs, such as ``seed: 0 there, 7 here``; none where either is empty."""
+    """Return one line per setting that differs, such as ``seed: 0 there, 7 here``; no lines if either is empty."""
     if not saved or not current:
         return []
     keys = [key for key in dict.fromkeys((*saved, *current)) if saved.get(key) != current.get(key)]

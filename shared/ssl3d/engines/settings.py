@@ -1,4 +1,4 @@
-"""Check the settings of a run that people change, before anything is built from them."""
+"""Check the settings that users change, before anything is built from them."""
 
 import os
 from numbers import Real
@@ -23,16 +23,16 @@ SWITCHES = ("resume", "amp", "skip_bad", "publish")
 
 
 def check_settings(parser: ConfigParser) -> list[str]:
-    """Bring the settings of a run into the types that the configs expect, and name those that do not fit.
+    """Convert the settings of a run to the types that the configs expect, and list those that do not fit.
 
-    The command line hands over a folder named ``20240501`` as a number, and ``~`` as it is. Paths become text with
-    ``~`` expanded, one number for three axes becomes three. Expressions and references are left alone.
+    The command line passes a folder named ``20240501`` as a number, and does not expand ``~``. Paths become text with
+    ``~`` expanded, and one number for three axes becomes three. Expressions and references are not changed.
 
     Args:
-        parser: The merged config; it is changed in place.
+        parser: Merged config, which is changed in place.
 
     Returns:
-        One sentence for each setting that cannot be used, such as ``epochs must be a whole number from 1, got 1.5.``
+        One sentence per setting that cannot be used, such as ``epochs must be a whole number from 1, got 1.5.``
     """
     faults = []
     for key, value in _given(parser, TEXTS):
@@ -84,7 +84,7 @@ def _device_faults(device: Any) -> list[str]:
 
 
 def _given(parser: ConfigParser, keys: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """Keys of the config whose values are there and are neither expressions nor components."""
+    """Return the keys and values of the config that are set and are neither expressions nor components."""
     found = [(key, parser[key]) for key in keys if key in parser]
     return [
         (k, v)

@@ -1,4 +1,4 @@
-"""The network at the start of a run, and the folder where the run writes."""
+"""Prepare the network at the start of a run, and choose the run's folder."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -25,22 +25,22 @@ def start_network(
     transform: Compose | None = None,
     part: Literal["backbone", "network"] = "backbone",
 ) -> nn.Module:
-    """Put a network on its device, filled with pre-trained weights where these are asked for.
+    """Put a network on its device and load pre-trained weights, if any.
 
-    Weights of the same method (``pretraining.pth``) fill all of it, heads included, so that pre-training goes on. Any
-    other fill ``part`` of the network, of the student where the network is a method; of a backbone whose encoder alone
-    was trained, as their passport tells, they fill the encoder.
+    Weights of the same method (``pretraining.pth``) fill the whole method, heads included, to continue pre-training.
+    Any other weights fill ``part`` of the network, or of the student if the network is a method. Weights of which only
+    the encoder was trained, according to their passport, fill only the encoder.
 
     Args:
-        network: A task network with children ``backbone`` and ``head``, or a method with a child ``student`` that is
-            one.
-        device: Where it goes.
+        network: Task network with children ``backbone`` and ``head``, or a method with such a network as its child
+            ``student``.
+        device: Device of the network.
         pretrained: ``none``, a bundle's name or a path; see ``ssl3d.weights.resolve``.
         bundle_root: Folder of the bundle that trains.
-        transform: The run's preprocessing; where orientation, spacing or intensity differ from those of the weights,
-            a warning says so.
-        part: ``backbone``, so that whatever the weights were trained for leaves the head as it is; or ``network``, so
-            that training goes on where these weights are: the head is filled too where its shape fits.
+        transform: Preprocessing of the run. A warning tells if its orientation, spacing or intensity differ from those
+            of the weights.
+        part: ``backbone``: the head keeps its random weights. ``network``: the head is filled too, if its shape fits,
+            to continue the training of these weights.
 
     Raises:
         FileNotFoundError: no such weights.
@@ -64,7 +64,7 @@ def start_network(
             report = weights.load(task_network(network), file, part=reached)
         if part == "network":
             warn_of_head(network, file, report)
-        if method is not None and method.teacher is not None:  # it starts as the student, whose weights have changed
+        if method is not None and method.teacher is not None:  # the teacher starts as a copy of the student
             method.teacher.load_state_dict(method.student.state_dict())
     if transform is not None:
         weights.warn_of_other_settings(file, transform)
@@ -74,16 +74,16 @@ def start_network(
 def trained_network(
     network: nn.Module, device: str | torch.device, path: str | Path | None, transform: Compose | None = None
 ) -> nn.Module:
-    """Put a task network on its device with all of its weights from a file, in evaluation mode.
+    """Put a task network on its device in evaluation mode, with all of its weights from a file.
 
-    Warnings say when the weights were trained on synthetic anatomy, and where the preprocessing differs from the one
-    that they were trained with.
+    Warnings tell if the weights were trained on synthetic anatomy, and if the preprocessing differs from that of the
+    training.
 
     Args:
-        network: The network of the file.
-        device: Where it goes.
-        path: Such as ``models/model.pt``; None where a bundle ships no weights for its settings.
-        transform: The run's preprocessing.
+        network: Network with the architecture of the file.
+        device: Device of the network.
+        path: Weights file, such as ``models/model.pt``; None if a bundle ships no weights for its settings.
+        transform: Preprocessing of the run.
 
     Raises:
         FileNotFoundError: no such file.
@@ -92,8 +92,8 @@ def trained_network(
     """
     if path is None:
         raise ValueError(
-            "This bundle ships no weights for these settings. Train them first (see docs/README.md), and give the file "
-            "with --weights FILE."
+            "This bundle ships no weights for these settings. Train a network first (see docs/README.md), and give its "
+            "weights with --weights FILE."
         )
     path = Path(path).expanduser()
     with advice(network, path, backbone_of(network)):
@@ -107,10 +107,10 @@ def trained_network(
 
 
 def is_synthetic(items: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether any item says that it is synthetic."""
+    """Return whether any item is marked as synthetic."""
     return any(item.get("synthetic") for item in items)
 
 
 def run_folder(output_dir: str | Path, data: Datalist | list[dict]) -> Path:
-    """Where a run writes: ``output_dir``, or ``output_dir/demo`` when any of its items is synthetic."""
+    """Return the folder of a run: ``output_dir``, or ``output_dir/demo`` if any of its items is synthetic."""
     return Path(output_dir) / "demo" if is_synthetic(data) else Path(output_dir)

@@ -32,14 +32,14 @@ OF_INFERENCE = ("pixdim", "roi_size", "network_def", "device")
 def summary() -> None:
     """Log skipped files, scores, weights, picture, output folder and next commands; last entry of each ``run`` list.
 
-    Of several processes the first one does, which has written the files.
+    In a distributed run only the first process logs.
     """
     if rank() > 0:
         return
     workflow = running_workflow()
     parser = workflow.parser
     for id in DATA:
-        if id in parser.ref_resolver.resolved_content:  # what the run did not read is not read now
+        if id in parser.ref_resolver.resolved_content:  # do not build data sets that the run did not use
             for fault in getattr(parser.get_parsed_content(id), "skipped", []):
                 logger.warning(f"Skipped: {fault}")
     folder = Path(parser.get_parsed_content("run_dir" if "run_dir" in parser else "output_dir"))
@@ -67,14 +67,14 @@ def _training(parser: ConfigParser, folder: Path) -> None:
         text = f"Validation, epoch {checkpoint['best_metric_epoch']}: {name} {checkpoint['best_metric']:.4f}"
         logger.info(f"{text} on {cases}" + (f" ({', '.join(each)})" if each else ""))
         if "dice" in name and checkpoint["best_metric"] == 0:
-            logger.warning("No structure was found in any validation case: train for longer, or look at the picture.")
+            logger.warning("No structure was found in any validation case. Train longer, or look at the picture.")
     picture = folder / "preview.png"
     if picture.is_file():
         logger.info(f"Picture: {picture.absolute()}")
 
 
 def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
-    """Return lines on how to evaluate and apply the weights in ``folder``, with the flags of this run repeated."""
+    """Return the commands that evaluate and apply the weights in ``folder``, with the flags of this run."""
     configs = Path(workflow.config_root_path)
     flags = _flags()
     files = flags.get("config_file", "configs/train.json")
@@ -82,14 +82,14 @@ def next_commands(workflow: ConfigWorkflow, folder: Path) -> list[str]:
     files = [file for file in files if "multi_gpu" not in file]
     weights, parser = folder.absolute() / "model.pt", workflow.parser
     own = {key: value for key, value in flags.items() if key.split("#")[0] not in OF_TRAINING}
-    alone = {key.replace("#student#", "#"): value for key, value in own.items()}  # as configs without a method have it
+    alone = {key.replace("#student#", "#"): value for key, value in own.items()}  # keys of configs without a method
     output = Path(parser.get_parsed_content("output_dir")).absolute()
     lines = []
     section = section_to_evaluate(parser)
     pretrained = (folder / "pretraining.pth").is_file()
     evaluation = configs / "evaluate.json"
     default = str(ConfigParser.load_config_file(str(evaluation)).get("weights")) if evaluation.is_file() else ""
-    # the other evaluations of pre-training ask for labels or points, which its scans may not have
+    # other evaluations of pre-training need labels or points, which the scans may not have
     if section and evaluation.is_file() and (not pretrained or "pretraining.pth" in default):
         whole = weights.with_name("pretraining.pth" if "pretraining.pth" in default else "model.pt")
         more = {**own, "weights": whole, "output_dir": output}

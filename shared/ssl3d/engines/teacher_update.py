@@ -1,4 +1,4 @@
-"""The teacher of self-distillation: an exponential moving average of the student."""
+"""Update the teacher of self-distillation: an exponential moving average of the student."""
 
 import math
 
@@ -15,13 +15,13 @@ class TeacherUpdate:
     """Handler of a trainer that moves the teacher towards the student after each step of the optimiser.
 
     ``teacher <- momentum · teacher + (1 - momentum) · student``, for the parameters; buffers are copied. The momentum
-    rises from ``start`` to ``end`` along half a cosine over ``iterations`` and stays there; it is a function of the
-    iteration alone, so a resumed run goes on as it would have.
+    rises from ``start`` to ``end`` along half a cosine over ``iterations`` and then stays constant. It depends only on
+    the iteration, so that a resumed run continues unchanged.
 
     Args:
-        network: A method with a teacher, in its distributed wrapper or not.
+        network: Method with a teacher, with or without its distributed wrapper.
         start, end: Momentum at the first and at the last iteration, in [0, 1].
-        iterations: Of the whole training, over all epochs.
+        iterations: Number of iterations of the whole training, over all epochs.
 
     Raises:
         ValueError: a momentum outside [0, 1], iterations below 1, a network without a teacher.
@@ -45,7 +45,7 @@ class TeacherUpdate:
         self.start, self.end, self.iterations = start, end, iterations
 
     def attach(self, trainer: Trainer) -> None:
-        """Update when an iteration is complete."""
+        """Update the teacher after each iteration."""
         trainer.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, trainer: Trainer) -> None:
@@ -53,7 +53,7 @@ class TeacherUpdate:
         self.update(trainer.state.iteration)
 
     def momentum(self, iteration: int) -> float:
-        """Momentum at an iteration, counted from 1."""
+        """Return the momentum at an iteration, counted from 1."""
         progress = min((iteration - 1) / max(self.iterations - 1, 1), 1)
         return self.end - (self.end - self.start) * (1 + math.cos(math.pi * progress)) / 2
 

@@ -1,4 +1,4 @@
-"""Say what to do with weights that do not fit the network of a run."""
+"""Advise what to do with weights that do not fit the network of a run."""
 
 import json
 import logging
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def advice(network: nn.Module, file: Path, backbone: Any) -> Iterator[None]:
-    """Add to a ``WeightsMismatch`` of a block which flag or which command helps, as far as the passport tells.
+    """Add the flag or command that helps, as far as the passport tells, to a ``WeightsMismatch`` of the block.
 
     Args:
-        network: The network of the run.
-        file: Weights to fill it.
+        network: Network of the run.
+        file: Weights file to load.
         backbone: Backbone of ``network``.
     """
     try:
@@ -62,12 +62,12 @@ def _flag(passport: weights.Passport, network: nn.Module, backbone: Any) -> Iter
 
 
 def warn_of_head(network: nn.Module, file: Path, report: weights.LoadReport) -> None:
-    """Warn where a head was to be filled and has another number of classes or channels."""
+    """Warn if the head to be filled has another number of classes or channels than the file."""
     for name, (there, here) in report.misfits.items():
         if name.startswith("head.") and name.endswith(".weight") and isinstance(there, list):
             what = "classes with background" if isinstance(network, networks.SegmentationNet) else "channels"
             logger.warning(
-                "%s: head not taken: %d %s there, %d here. The head starts from random weights.",
+                "%s: head not loaded: %d %s in the file, %d here. The head starts from random weights.",
                 file,
                 there[0],
                 what,

@@ -1,4 +1,4 @@
-"""The bundle workflow that is running, as seen from the components of its config."""
+"""Find the running bundle workflow from within the components of its config."""
 
 import inspect
 import sys
@@ -9,9 +9,9 @@ from monai.bundle import ConfigWorkflow
 
 
 def find_workflow() -> ConfigWorkflow | None:
-    """Return the bundle workflow that calls, directly or not, the caller of this function; None if no workflow runs.
+    """Find the running bundle workflow on the call stack; None if no workflow runs.
 
-    An expression of a config sees the merged config no other way.
+    An expression of a config cannot access the merged config otherwise.
     """
     frame = inspect.currentframe()
     while frame is not None:
@@ -23,12 +23,12 @@ def find_workflow() -> ConfigWorkflow | None:
 
 
 def rank() -> int:
-    """Return the number of this process among those of a distributed run, 0 where it is alone."""
+    """Return the rank of this process in a distributed run, 0 for a single process."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def processes() -> int:
-    """Return the number of processes of a distributed run, 1 where this one is alone."""
+    """Return the number of processes of a distributed run, 1 for a single process."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
@@ -38,7 +38,7 @@ def started_by_command_line() -> bool:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Return what a component raised, without the errors that MONAI wraps around it."""
+    """Return the original error of a component, without the errors that MONAI wraps around it."""
     while isinstance(error, RuntimeError) and error.__cause__ is not None:
         error = error.__cause__
     return error

@@ -1,4 +1,4 @@
-"""Try to write to a folder before a run needs to."""
+"""Test that a folder can be written before a run needs it."""
 
 import tempfile
 from collections.abc import Iterable
@@ -7,18 +7,18 @@ from pathlib import Path
 
 
 class PreflightError(ValueError):
-    """A run that cannot succeed, and what to change."""
+    """Raised for a run that cannot succeed; the message says what to change."""
 
 
 def check_writable(setting: str, folder: str | Path) -> None:
     """Make ``folder`` and write to it once.
 
     Args:
-        setting: Name of the setting that holds it, such as ``output_dir``.
-        folder: The folder.
+        setting: Name of the setting for the folder, such as ``output_dir``.
+        folder: Folder to test.
 
     Raises:
-        PreflightError: When that is not possible.
+        PreflightError: The folder cannot be made or written.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -32,13 +32,13 @@ def check_writable(setting: str, folder: str | Path) -> None:
 
 
 def missing_folders(folder: str | Path) -> list[Path]:
-    """Return the folders that do not exist yet on the way to ``folder``, itself included, innermost first."""
+    """Return ``folder`` and those of its parents that do not exist yet, innermost first."""
     folder = Path(folder).absolute()
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove folders, innermost first, up to the first one that holds something."""
+    """Remove empty folders, innermost first, up to the first folder that is not empty."""
     with suppress(OSError):
         for folder in folders:
             folder.rmdir()

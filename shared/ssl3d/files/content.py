@@ -37,7 +37,7 @@ class Memo:
         return self.folder / f"{name}.json"
 
     def get(self, key: str, restore: Callable[[Any], Value] = lambda value: value) -> Value | None:
-        """Return the value kept for ``key``; None where there is none or it cannot be read.
+        """Return the value kept for ``key``; None if there is none or it cannot be read.
 
         Args:
             key: Text that the value was kept under.

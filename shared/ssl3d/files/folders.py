@@ -1,4 +1,4 @@
-"""The folder of a data set, and where ssl3d keeps what it can always make again: synthetic data, prepared volumes."""
+"""Find the folder of a data set, and the cache folder for synthetic data and prepared volumes."""
 
 import os
 from pathlib import Path

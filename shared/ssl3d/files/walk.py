@@ -1,4 +1,4 @@
-"""Walk the files below a folder, without what can never be read to its end."""
+"""Walk the files below a folder, without pipes and devices, whose reading may never end."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ def walk_files(folder: str | Path) -> Iterator[list[Path]]:
 
 
 def is_special(path: str | Path) -> bool:
-    """Whether a path is a pipe, a socket or a device: to read it may never end."""
+    """Return whether a path is a pipe, a socket or a device, whose reading may never end."""
     try:
         mode = os.stat(path).st_mode
     except OSError:

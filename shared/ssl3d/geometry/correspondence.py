@@ -1,4 +1,4 @@
-"""Which cell of a volume's grid comes to lie on which when the volume is warped by a matrix."""
+"""Find corresponding cells of a volume and of its copy that is warped by a matrix."""
 
 import math
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def patch_correspondence(
     Args:
         angle_deg: degrees.
         scale: Factor, not 0.
-        translation: Two numbers, voxels along the first and second axis.
+        translation: Shift in voxels, two numbers, along the first and second axis.
         grid: Cells along each axis.
         cell: Voxels of a cell along each axis.
         exact: Otherwise the translation is neither turned nor scaled on its way back, as in the released code: a fifth
@@ -102,7 +102,7 @@ def patch_correspondence(
 
 
 def _centres(grid: Sequence[int], cell: Sequence[int], like: Tensor) -> Tensor:
-    """Centres (3, N) of the cells, in voxels about the centre of the volume."""
+    """Return the centres (3, N) of the cells, in voxels about the centre of the volume."""
     axes = [
         (torch.arange(count, dtype=like.dtype, device=like.device) - (count - 1) / 2) * side
         for count, side in zip(grid, cell, strict=True)

@@ -130,7 +130,7 @@ def compose_flow(first: Tensor, second: Tensor) -> Tensor:
 
 
 def jacobian_determinant(flow: Tensor) -> Tensor:
-    """Local volume ratio ``det(I + ∇flow)`` of the map ``p -> p + flow(p)``; where it is positive nothing folds.
+    """Return the local volume ratio ``det(I + ∇flow)`` of the map ``p -> p + flow(p)``, positive if nothing folds.
 
     Central differences inside, one-sided ones at the border.
 
@@ -169,7 +169,7 @@ def sample(image: Tensor, positions: Tensor, mode: str, exact: bool = True) -> T
 
 
 def _faster_by_index(image: Tensor, matrix: Tensor, mode: str) -> bool:
-    """Whether reading by index beats torch's sampler, which on CPU takes one point after the other."""
+    """Return whether reading by index is faster than torch's sampler, which on CPU reads one point after the other."""
     learns = torch.is_grad_enabled() and (image.requires_grad or matrix.requires_grad)
     plain = image.device.type == "cpu" and image.dtype == torch.float32 and mode == "bilinear"
     return plain and image.shape[1] <= 2 and not learns
@@ -225,7 +225,7 @@ def _transform(matrix: Tensor, points: Tensor) -> Tensor:
 
 
 def _voxel_grid(size: List[int], like: Tensor) -> Tensor:
-    """Voxel coordinates, shape ``(3, D, H, W)``."""
+    """Return voxel coordinates, shape ``(3, D, H, W)``."""
     axes = [torch.arange(s, dtype=like.dtype, device=like.device) for s in size]
     return torch.stack(torch.meshgrid(axes, indexing="ij"))
 

@@ -13,7 +13,7 @@ from .warp import sample
 
 
 def apply_affine(affine: Tensor, points: Tensor) -> Tensor:
-    """``affine`` (4, 4) applied to ``points`` (3, ...); the same shape."""
+    """Apply ``affine`` (4, 4) to ``points`` (3, ...), which keep their shape."""
     affine = affine.to(points)
     return (affine[:3, :3] @ points.flatten(1) + affine[:3, 3:]).view(points.shape)  # (3, 3) @ (3, N) + (3, 1)
 
@@ -34,7 +34,7 @@ def world_slabs(size: Sequence[int], affine: Tensor, planes: int = 16) -> Iterat
     Args:
         size: (D, H, W) in voxels.
         affine: (4, 4) of the grid.
-        planes: Of D in one slab.
+        planes: Number of planes along D in one slab.
 
     Yields:
         which planes, and their points (3, planes, H, W) in mm.
@@ -74,7 +74,7 @@ def sample_at(volume: Tensor, positions: Tensor, mode: str = "bilinear", exact: 
 
 
 def moving_points(points: Tensor, flow: Tensor, grid: Tensor, shift: Tensor) -> Tensor:
-    """Where points of a fixed scan lie in the moving scan that a network has registered onto it.
+    """Map points of a fixed scan to the moving scan that a network has registered to it.
 
     Args:
         points: (3, ...), world coordinates of the fixed scan in mm.

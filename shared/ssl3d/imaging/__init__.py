@@ -1,1 +1,1 @@
-"""How one scan is read: files, grids, facts, label conventions."""
+"""Read scans: files, grids, facts, label conventions."""

@@ -1,4 +1,4 @@
-"""Where the voxels of a volume are, and whether two volumes have them at the same places."""
+"""Describe the grid of a volume in world coordinates, and compare two grids."""
 
 from typing import NamedTuple
 
@@ -7,19 +7,19 @@ import numpy as np
 
 
 class Grid(NamedTuple):
-    """Where the voxels of a file are: spatial shape (3 ints) and affine (4, 4), voxel -> mm."""
+    """Grid of a file: spatial shape (3 ints) and affine (4, 4), voxel -> mm."""
 
     shape: tuple[int, ...]
     affine: np.ndarray
 
     @property
     def spacing(self) -> np.ndarray:
-        """(3,) mm, one for each spatial axis."""
+        """Voxel size (3,) in mm along the spatial axes."""
         return np.linalg.norm(self.affine[:3, :3], axis=0)
 
     @property
     def axes(self) -> str:
-        """Where the three axes point, such as ``"RAS"``."""
+        """Directions of the three axes, such as ``"RAS"``."""
         return "".join(letter or "?" for letter in nib.aff2axcodes(self.affine))
 
     def turned(self, axes: str) -> "Grid":
@@ -29,7 +29,7 @@ class Grid(NamedTuple):
         return Grid(shape, self.affine @ nib.orientations.inv_ornt_aff(turn, self.shape))
 
     def shift(self, affine: np.ndarray) -> float:
-        """How far another affine moves the corner of the grid that it moves most, in voxels (of the shortest side)."""
+        """Return the largest shift of a grid corner under another affine, in voxels (of the shortest side)."""
         last = np.array(self.shape) - 1.0
         corners = np.array([[*(last * side), 1.0] for side in np.ndindex(2, 2, 2)])  # (8, 4)
         moved = np.linalg.norm((corners @ (affine - self.affine).T)[:, :3], axis=1)

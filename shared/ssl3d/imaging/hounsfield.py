@@ -1,7 +1,7 @@
-"""Whether a scan is a CT in Hounsfield units, by its intensities."""
+"""Recognise a CT in Hounsfield units by its intensities."""
 
-FAT, MUSCLE = -100, 40  # HU: a CT, even a crop of one, has voxels below the one and above the other
-LOW, HIGH = 0.5, 99.5  # the percentiles that are looked at
+FAT, MUSCLE = -100, 40  # HU; a CT, even a crop, has voxels below the first and above the second
+LOW, HIGH = 0.5, 99.5  # percentiles to compare
 
 
 def looks_hounsfield(low: float, high: float) -> bool:

@@ -1,4 +1,4 @@
-"""Reading one NIfTI file so strictly that every fault is named, and so that MONAI's loader reads the same."""
+"""Read a NIfTI file strictly: name every fault, and return what MONAI's loader returns."""
 
 import gzip
 import hashlib
@@ -24,36 +24,36 @@ OTHERS = (
     *(".gipl", ".gipl.gz", ".vti", ".nii.bz2", ".nii.xz", ".nii.zst", ".nii.zip", ".dcm", ".ima", ".tif", ".tiff"),
     *(".h5", ".hdf5", ".npy", ".npz", ".raw"),
 )
-SPACING_RANGE = (0.01, 100.0)  # mm; 0.01 lets preclinical micro-CT through and stops numbers that are metres
-SHIFT = 0.01  # of a voxel: grids whose corners lie closer than this are the same
-DEFLATE = 1032  # gzip makes data smaller by this factor at most
+SPACING_RANGE = (0.01, 100.0)  # mm; 0.01 allows preclinical micro-CT but no numbers in metres
+SHIFT = 0.01  # of a voxel; grids whose corners differ by less are equal
+DEFLATE = 1032  # largest compression factor of gzip
 BLOCK = 1 << 20
 CONVERT = "Convert it to a single-file NIfTI (.nii.gz), for instance with dcm2niix or SimpleITK"
 COPY_AGAIN = "Copy or export it again"
 WRITE_AFFINE = "Write the true voxel sizes (mm) and orientation into the header"
-ONE_AFFINE = "Decide which is true, and save the file again with that affine as both sform and qform"
+ONE_AFFINE = "Find out which is true, and save the file again with that affine as both sform and qform"
 TRUNCATED = "truncated: the header promises more voxels than the file holds"
 SILENT = logging.Logger("nibabel's remarks on headers", logging.CRITICAL)
 
 
 def is_nifti(path: str | Path) -> bool:
-    """Whether a name ends like that of a NIfTI file, in any letter case."""
+    """Return whether a file name has an extension of NIfTI, in any letter case."""
     return str(path).lower().endswith(EXTENSIONS)
 
 
 def is_other_image(path: str | Path) -> bool:
-    """Whether a name ends like that of an image in a format that is not read beside NIfTI."""
+    """Return whether a file name has the extension of an image format that is not read beside NIfTI."""
     return str(path).lower().endswith(OTHERS)
 
 
 def read_volume(path: Path) -> Volume:
-    """Read a file once and check what holds for images and labels alike.
+    """Read a file once and run the checks that images and labels have in common.
 
-    No more memory is taken than the file can fill, whatever its header claims.
+    Memory is allocated only for data that the file really holds, whatever its header claims.
 
     Raises:
         BadFileError: the file is missing, unreadable, no NIfTI, truncated, longer than its header says, of a complex or
-            colour type, not 3D (a last axis of channels is let through), empty, or without an affine in mm that all
+            colour type, not 3D (a last axis of channels is allowed), empty, or without an affine in mm that all
             programs agree on.
     """
     raw = _bytes(path)
@@ -94,12 +94,12 @@ def _bytes(path: Path) -> bytes:
 
 
 def _has_magic(raw: bytes) -> bool:
-    """Whether the bytes hold the mark of NIfTI-1 or NIfTI-2."""
+    """Return whether the bytes hold the magic string of NIfTI-1 or NIfTI-2."""
     return raw[344:347] in (b"n+1", b"ni1") or raw[4:7] in (b"n+2", b"ni2")
 
 
 def _volume(stream: io.BufferedIOBase, limit: int, sha256: str) -> Volume:
-    """Parse a file of at most ``limit`` bytes, unpacked."""
+    """Parse a file of at most ``limit`` uncompressed bytes."""
     header = _header(stream, limit)
     try:
         dtype, shape, offset = header.get_data_dtype(), header.get_data_shape(), header.get_data_offset()
@@ -113,7 +113,7 @@ def _volume(stream: io.BufferedIOBase, limit: int, sha256: str) -> Volume:
         raise BadFileError(TRUNCATED, COPY_AGAIN)
     array: np.ndarray = np.ndarray(shape, dtype, _read(stream, offset, size), order="F")
     excess = _rest(stream)
-    if excess >= size // max(shape[:3]):  # a plane or more: padding at the end is shorter
+    if excess >= size // max(shape[:3]):  # at least one plane; padding at the end is shorter
         problem = f"{excess} bytes more than its header says: the size or data type in the header is wrong"
         raise BadFileError(problem, COPY_AGAIN)
     affine, doubt = _affine(header, array)
@@ -136,19 +136,19 @@ def _header(stream: io.BufferedIOBase, limit: int) -> Any:
     header = kind(start[: kind.sizeof_hdr], check=False)
     if header["magic"].item() != header.single_magic:
         raise BadFileError("not a single-file NIfTI: its header belongs to an .img file", CONVERT)
-    if not header["vox_offset"] >= header.single_vox_offset:  # also where it is NaN
+    if not header["vox_offset"] >= header.single_vox_offset:  # also true for NaN
         raise BadFileError(f"unreadable header (voxels begin at byte {header['vox_offset']:g})", COPY_AGAIN)
     if header["vox_offset"] > limit:
         raise BadFileError(TRUNCATED, COPY_AGAIN)
     before_voxels = _read(stream, 0, header.get_data_offset())
-    try:  # once more, with the extensions after the header: nibabel refuses a file for a damaged one
+    try:  # again with the header extensions, because nibabel refuses a file with a damaged extension
         return kind.from_fileobj(io.BytesIO(before_voxels), check=False)
-    except Exception as error:  # nibabel has no common base for what a damaged header provokes
+    except Exception as error:  # nibabel's errors on damaged headers have no common base class
         raise BadFileError(f"unreadable header ({error})", COPY_AGAIN) from error
 
 
 def _read(stream: io.BufferedIOBase, offset: int, size: int) -> bytearray:
-    """``size`` bytes, block by block: no memory for what a header promises and the file does not hold."""
+    """Read ``size`` bytes block by block, so that no memory is allocated for bytes that the file does not hold."""
     stream.seek(offset)
     data = bytearray()
     while len(data) < size and (block := stream.read(min(BLOCK, size - len(data)))):
@@ -172,13 +172,13 @@ def _check_type_and_shape(dtype: np.dtype, shape: tuple[int, ...]) -> None:
     if dtype.kind == "c":
         raise BadFileError(f"complex numbers ({dtype})", "Save magnitude or phase as real numbers")
     if dtype.kind not in "fiu":
-        raise BadFileError(f"RGB colours or another compound type ({dtype})", "Save one grey value a voxel")
+        raise BadFileError(f"RGB colours or another compound type ({dtype})", "Save one grey value per voxel")
     if any(size < 1 for size in shape) or not shape:
         raise BadFileError(f"empty volume of shape {shape}", COPY_AGAIN)
-    if len(shape) > 4:  # also where the last sizes are 1: MONAI takes them for spatial axes
+    if len(shape) > 4:  # even if the last sizes are 1, because MONAI treats them as spatial axes
         raise BadFileError(f"{len(shape)}D image of shape {shape}", "Save one 3D file for each channel or time point")
     if len(shape) < 3 or min(shape[:3]) == 1:
-        raise BadFileError(f"2D image of shape {shape}", "Stack the slices to one volume: ssl3d works on 3D images")
+        raise BadFileError(f"2D image of shape {shape}", "Stack the slices to one volume: ssl3d reads 3D images only")
 
 
 def _affine(header: Any, array: np.ndarray) -> tuple[np.ndarray, BadFileError | None]:
@@ -188,7 +188,7 @@ def _affine(header: Any, array: np.ndarray) -> tuple[np.ndarray, BadFileError | 
         raise BadFileError(f"spacing {pixdim.tolist()} in the header is not positive", WRITE_AFFINE)
     unit = {1: "metres", 3: "micrometres"}.get(int(header["xyzt_units"]) & 7)
     if unit:
-        problem = f"spacing {short(pixdim)} in {unit} says the header, and MONAI takes the numbers for mm"
+        problem = f"spacing {short(pixdim)} is in {unit} by the header, but MONAI reads the numbers as mm"
         raise BadFileError(problem, "Write affine and voxel sizes in mm, and the unit mm, into the header")
     try:
         header.check_fix(logger=SILENT)
@@ -207,16 +207,16 @@ def _affine(header: Any, array: np.ndarray) -> tuple[np.ndarray, BadFileError | 
         raise BadFileError("singular affine: its axes lie in one plane", WRITE_AFFINE)
     if grid.shift(best) > SHIFT:
         sizes = short(Grid(grid.shape, best).spacing)
-        problem = f"voxel sizes {short(pixdim)} (pixdim) against {sizes} (sform): programs read it differently"
+        problem = f"voxel sizes {short(pixdim)} (pixdim) and {sizes} (sform) differ: programs read the file differently"
         raise BadFileError(problem, ONE_AFFINE)
     return affine, _doubt(header, grid)
 
 
 def _doubt(header: Any, grid: Grid) -> BadFileError | None:
-    """Whether other programs may show the volume in another orientation than MONAI."""
+    """Return a doubt if other programs may show the volume in another orientation than MONAI; else None."""
     axes, codes = grid.axes, (header["sform_code"], header["qform_code"])
     if not any(codes):
-        return BadFileError(f"no orientation in the header: MONAI takes {axes}, other programs guess else", ONE_AFFINE)
+        return BadFileError(f"no orientation in the header: MONAI takes {axes}, other programs may not", ONE_AFFINE)
     if not all(codes):
         return None
     try:
@@ -225,9 +225,9 @@ def _doubt(header: Any, grid: Grid) -> BadFileError | None:
         other = "nothing valid"
     if axes == other:
         return None
-    return BadFileError(f"axes {axes} by its sform, which MONAI takes, and {other} by its qform", ONE_AFFINE)
+    return BadFileError(f"axes {axes} by its sform, which MONAI uses, but {other} by its qform", ONE_AFFINE)
 
 
 def short(numbers: np.ndarray) -> list[float]:
-    """Numbers rounded for people."""
+    """Round numbers for a message."""
     return [float(f"{number:.6g}") for number in numbers]

@@ -1,4 +1,4 @@
-"""The 13 abdominal organs, and how public data sets number them."""
+"""Define the 13 abdominal organs, and the label maps of public data sets to these organs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,12 +66,12 @@ _NAMES: dict[str, dict[int, str]] = {
 
 
 class LabelMap(NamedTuple):
-    """How the ids of a data set become classes, those of ``ORGANS`` unless others are named.
+    """Mapping from the ids of a data set to classes, by default those of ``ORGANS``.
 
     Attributes:
         given: Ids of the data set, ascending.
-        ours: Class of each id, 0 for an id that is none of the classes.
-        annotated: Classes that the data set has, background first: what can be scored on it.
+        ours: Class of each id, 0 (background) for ids of no class.
+        annotated: Classes that the data set has and that can be scored, background first.
     """
 
     given: list[int]
@@ -89,8 +89,8 @@ def label_map(name: str | Mapping[int | str, int], classes: Sequence[str] = ORGA
 
     Args:
         name: ``btcv``, ``flare22`` or ``amos``, which lead to ``ORGANS``; or a mapping from ids of the data set to
-            classes, which must list all ids that occur in the labels (0 is background, unless it says otherwise); or
-            the path of a JSON file that holds one.
+            classes, which must list all ids that occur in the labels (0 is background unless listed); or the path of a
+            JSON file with such a mapping.
         classes: Names of the network's classes 1, 2 and so on.
 
     Raises:

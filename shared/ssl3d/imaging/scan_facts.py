@@ -1,4 +1,4 @@
-"""Size, voxel size and intensities of one image file, kept from the one reading that checks it."""
+"""Keep size, voxel size and intensities of each image file from the reading that checks it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,20 +13,20 @@ from ..files.content import Memo, identity
 from .volume import Volume
 
 LEVELS = (0, 0.5, 1, 50, 99, 99.5, 100)  # percent
-SAMPLE = 1_000_000  # voxels of a volume that its percentiles rest on
+SAMPLE = 1_000_000  # largest number of voxels to compute percentiles from
 VERSION = 1  # raise it when ScanFacts changes, so that files are read anew
 WORLD = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}  # letter of an axis -> axis of the world
 
 
 class ScanFacts(NamedTuple):
-    """One image file.
+    """Facts about an image file.
 
     Attributes:
         axes: Directions of the stored axes, such as ``"LPS"``.
         size: Voxels along the stored axes.
         spacing: Mm along the stored axes.
         channels: Length of the fourth axis; 1 for a 3D file.
-        values: Intensities at ``LEVELS``; lowest and highest are exact, the others rest on at most ``SAMPLE`` voxels.
+        values: Intensities at ``LEVELS``; minimum and maximum are exact, the others are of at most ``SAMPLE`` voxels.
     """
 
     axes: str
@@ -40,7 +40,7 @@ class ScanFacts(NamedTuple):
         return float(np.interp(percent, LEVELS, self.values))
 
     def turned(self, axes: str | None) -> tuple[np.ndarray, np.ndarray]:
-        """Size and spacing (3,) along the axes that ``axes`` names; None: the stored axes."""
+        """Return size and spacing (3,) along ``axes``, such as ``"RAS"``; None: along the stored axes."""
         order = [0, 1, 2]
         if axes is not None and set(self.axes + axes) <= set(WORLD):
             stored = [WORLD[letter] for letter in self.axes]
@@ -59,7 +59,7 @@ def scan_facts(volume: Volume, sample: np.ndarray | None = None) -> ScanFacts:
 
 
 def keep_facts(path: str | Path, volume: Volume, cache_dir: str | Path | None = None) -> None:
-    """Keep the facts of a file that was just read, until the file changes."""
+    """Store the facts of a file that was just read; they are valid until the file changes."""
     _memo(cache_dir).set(identity(path), scan_facts(volume))
 
 
@@ -72,23 +72,23 @@ def kept_facts(path: str | Path, cache_dir: str | Path | None = None) -> ScanFac
 
 
 def sampled(volume: Volume) -> np.ndarray:
-    """Real values of at most ``SAMPLE`` voxels, the same places in every volume of one grid, however it is stored."""
+    """Sample the real values of at most ``SAMPLE`` voxels, at places that do not depend on the stored orientation."""
     array = canonical(volume)
     shape = array.shape
     step = math.ceil(array.size / SAMPLE)
-    while math.gcd(step, math.prod(shape[:2])) > 1:  # or it would hit the same columns in each slice
+    while math.gcd(step, math.prod(shape[:2])) > 1:  # else it would hit the same columns in each slice
         step += 1
     places = np.arange(0, array.size, step)
     return volume.scaled(array[np.unravel_index(places, shape, order="F")])
 
 
 def canonical(volume: Volume) -> np.ndarray:
-    """Voxels as stored, axes turned to R, A, S: a view."""
+    """Return a view of the stored voxels with axes turned to R, A, S."""
     return nib.apply_orientation(volume.array, nib.io_orientation(volume.grid.affine))
 
 
 def image_files(item: Mapping[str, Any], keys: Sequence[str] = ("image", "fixed", "moving")) -> list[str]:
-    """Paths of the images of a datalist item or of a pair."""
+    """List the paths of the images of a datalist item or of a pair."""
     found = []
     for value in (item[key] for key in keys if key in item):
         found += [str(path) for path in (value if isinstance(value, (list, tuple)) else [value])]

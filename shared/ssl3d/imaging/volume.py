@@ -1,4 +1,4 @@
-"""One volume in memory, as it was read from its file, and what may be wrong with a file."""
+"""Hold a volume as read from its file, and the errors of files."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,12 +7,12 @@ import numpy as np
 
 from .grid import Grid
 
-WHOLE = 1e-3  # label values closer than this to a whole number are that number: a slope in the header shifts them
-SLIGHT = 1e-6  # differences below are rounding errors of float32, and not worth a word
+WHOLE = 1e-3  # label values closer than this to a whole number are rounded; a slope in the header may shift them
+SLIGHT = 1e-6  # smaller differences are rounding errors of float32, which are not reported
 
 
 class BadFileError(Exception):
-    """What is wrong with one file, and what to do about it."""
+    """Raised for a file that cannot be used, with the problem and a remedy."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem, remedy)
@@ -24,14 +24,14 @@ class BadFileError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """A NIfTI file.
+    """Content of an image file.
 
     Attributes:
         array: Voxels (D, H, W) or (D, H, W, channels) as stored, before scaling.
-        slope, intercept: Stored -> real values.
+        slope, intercept: Scaling from stored to real values.
         grid: Spatial shape and affine.
-        sha256: Of the file's bytes.
-        doubt: What is odd about the file although it can be used; None as a rule.
+        sha256: SHA-256 of the file's bytes.
+        doubt: Problem of a file that can be used all the same; usually None.
     """
 
     array: np.ndarray
@@ -47,7 +47,7 @@ class Volume:
 
     @property
     def ids(self) -> dict[int, int]:
-        """Label id -> number of voxels, of a map of labels.
+        """Label id -> number of voxels in a label map.
 
         Raises:
             BadFileError: 4D, or values that are not within ``WHOLE`` of whole numbers or that float32, which MONAI
@@ -57,7 +57,7 @@ class Volume:
 
     @property
     def uneven(self) -> float | None:
-        """A value of a map of labels that is rounded to a whole number; None where all are whole but for ``SLIGHT``."""
+        """Value of a label map that is rounded to a whole number; None if all are whole within ``SLIGHT``."""
         return self._ids[1]
 
     @cached_property
@@ -66,7 +66,7 @@ class Volume:
             raise BadFileError(f"4D label of shape {self.array.shape}", "Save one 3D map of integer ids")
         ids: dict[int, int] = {}
         uneven = None
-        for plane in np.moveaxis(self.array, 2, 0):  # plane by plane: a sort of the whole volume is slow and large
+        for plane in np.moveaxis(self.array, 2, 0):  # plane by plane, because sorting the whole volume is slow
             stored, numbers = _count(plane)
             values = self.scaled(stored)
             if not np.isfinite(values).all():

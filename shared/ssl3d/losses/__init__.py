@@ -1,4 +1,4 @@
-"""Loss functions, one idea a file: scalars with gradient out of volumes or tokens; padding does not count."""
+"""Loss functions: scalars with gradient from volumes or tokens. Padding does not count."""
 
 from .anatomical_embedding import AnatomicalEmbeddingLoss
 from .flow_smoothness import FlowSmoothnessLoss

@@ -1,4 +1,4 @@
-"""Contrast of anatomical places: embeddings of the same point of a body in two views, against those of all others."""
+"""Contrast anatomical places: embeddings of the same point of a body in two views against those of other points."""
 
 from collections.abc import Sequence
 
@@ -22,46 +22,45 @@ from .gathering import gather_batch
 from .masked_mean import at_least_float32
 from .token_pairs import check_unit_norm
 
-CLOSEST = 0.5  # mm beyond the smallest distance, for anchors where no voxel has one within positive_distance
+CLOSEST = 0.5  # mm beyond the smallest distance, used if no voxel has a partner within positive_distance
 
 
 class AnatomicalEmbeddingLoss(nn.Module):
     """Cross entropy, over ``temperature``, of the similarity of an anchor to its own place against other places.
 
-    *Fine*: anchors lie where the two views of a volume overlap; the positive is the nearest voxel of the other view.
-    Negatives are a random part of those voxels of both views that look most like the anchor, fine and coarse embedding
-    together, and are ``ignore_distance`` or more away from it. Where the views do not overlap, voxels of the first view
-    are contrasted with the rest of that view.
+    *Fine*: anchors lie in the overlap of the two views of a volume. The positive of an anchor is the nearest voxel of
+    the other view. Negatives are a random subset of the most similar voxels of both views (by fine and coarse embedding
+    together) that are at least ``ignore_distance`` away. If the views do not overlap, voxels of the first view are
+    contrasted with the rest of that view.
 
-    *Coarse*: all cells with a counterpart in the other view are anchors; negatives are hard ones of the same volume and
-    random ones of the other volumes of the batch, of all processes. Without any counterpart each cell is its own
+    *Coarse*: all cells with a counterpart in the other view are anchors. Negatives are hard ones of the same volume and
+    random ones of the other volumes of the batch, over all processes. Without any counterpart each cell is its own
     positive.
 
     Tokens that are ignored or not valid are never selected, whatever their similarity. A volume with nothing to
     compare counts 0.
 
-    After a call ``match_error`` holds the median distance in mm, over the fine anchors, from the voxel of the other
-    view that looks most like the anchor, fine and coarse embedding together, to the anchor's place; nan where no views
-    overlap.
+    After a call ``match_error`` holds the median matching error in mm over the fine anchors: the distance from the most
+    similar voxel of the other view to the true place of the anchor; nan if no views overlap.
 
     Args:
-        temperature: positive.
-        positive_distance, ignore_distance: Of fine anchors, mm.
-        coarse_positive_distance, coarse_ignore_distance: Of coarse anchors, mm.
+        temperature: Temperature of the softmax, positive.
+        positive_distance, ignore_distance: Largest distance to a positive and smallest to a negative, fine, in mm.
+        coarse_positive_distance, coarse_ignore_distance: Same for coarse anchors, in mm.
         coarse_max_z: Largest distance along ``z_axis`` to a coarse positive, mm, not included.
         z_axis: Channel of ``coordinates`` that runs along the body.
-        candidates, anchors: How many voxels of the overlap are tried, and how many of them are kept, in each view.
-        hard_negatives, negatives: How many of the most similar voxels, and how many of these at random.
-        coarse_hard_negatives, coarse_negatives: The same of coarse cells.
-        global_negatives: Coarse cells of other volumes, 0 or more.
-        permutation: Of n numbers; a random subset of k of them is ``permutation(n)[:k]``.
+        candidates, anchors: Number of voxels of the overlap to try, and number to keep, in each view.
+        hard_negatives, negatives: Number of most similar voxels, and number of random ones among these.
+        coarse_hard_negatives, coarse_negatives: Same for coarse cells.
+        global_negatives: Number of coarse cells of other volumes, 0 or more.
+        permutation: Function that permutes n numbers; a random subset of size k is ``permutation(n)[:k]``.
 
     Raises:
         ValueError: an argument outside these bounds; in a call, a wrong shape, or embeddings that are not of norm 1.
 
     Source: Yan et al., SAM: Self-supervised Learning of Pixel-wise Anatomical Embeddings in Radiological Images
-    (arXiv:2012.02383), section III, as its released code computes it, but that ignored tokens are never selected (they
-    had similarity 0 there) and that tokens in padding take no part.
+    (arXiv:2012.02383), section III, as in its released code, except that ignored tokens are never selected (there they
+    had similarity 0) and that tokens in padding are left out.
 
     Example:
         >>> fine = F.normalize(torch.rand(2, 2, 8, 4, 4, 4), dim=2)
@@ -145,10 +144,10 @@ class AnatomicalEmbeddingLoss(nn.Module):
         Args:
             fine: ``(V, 2, E, D, H, W)``, unit-norm.
             coarse: ``(V, 2, E, d, h, w)``, unit-norm.
-            coordinates: ``(V, 2, 3, D0, H0, W0)``, mm, of the voxels of the views, whose grid the others divide.
+            coordinates: ``(V, 2, 3, D0, H0, W0)``, position of the voxels of the views in mm.
             valid: ``(V, 2, 1, D0, H0, W0)``, of any dtype, 1 where a voxel is real and 0 where it is padding.
-            permutation: In the place of the constructor's; or one for each volume, so that a volume's subsets do not
-                depend on the others of the batch.
+            permutation: Replacement for the constructor's, or one per volume, so that the subsets of a volume do not
+                depend on the rest of the batch.
 
         Returns:
             Scalars ``fine`` and ``coarse`` in the dtype of ``fine``, float32 at least: means over the volumes.
@@ -167,7 +166,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         valid: Tensor,
         permutation: Permutation | Sequence[Permutation] | None = None,
     ) -> dict[str, Tensor]:
-        """Do the same without the check of norms, for embeddings of a network that normalises them."""
+        """Compute the loss like :meth:`forward`, without checking the norms of the embeddings."""
         _check(fine, coarse, coordinates, valid)
         permutations = self._permutations(permutation, len(fine))
         fine, coarse = at_least_float32(fine), at_least_float32(coarse).to(at_least_float32(fine))
@@ -178,7 +177,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         parts: dict[str, list[Tensor]] = {"fine": [], "coarse": []}
         errors: list[Tensor] = []
         for item, permute in enumerate(permutations):
-            with torch.no_grad():  # it only chooses
+            with torch.no_grad():  # used for selection only
                 guide = upsampled(coarse[item], coarse_valid[item], fine.shape[3:])
                 guide = volume_tokens(guide, fine_points[item], fine_valid[item]).features
             tokens = volume_tokens(fine[item], fine_points[item], fine_valid[item])
@@ -220,7 +219,7 @@ class AnatomicalEmbeddingLoss(nn.Module):
         return cross_entropy(tokens.features, contrasts, tokens.features, self.temperature), torch.cat(errors)
 
     def _anchors(self, tokens: Tokens, view: int, permute: Permutation) -> tuple[Tensor, Tensor]:
-        """Anchors of one view where the two overlap, and the nearest tokens of the other."""
+        """Choose anchors of one view in the overlap, and find the nearest tokens of the other view."""
         own, other = tokens.of_view(view), tokens.of_view(1 - view)
         if not len(own) or not len(other):
             return own[:0], own[:0]
@@ -239,10 +238,10 @@ class AnatomicalEmbeddingLoss(nn.Module):
         return own[some], positives[some]
 
     def _errors(self, tokens: Tokens, anchors: Tensor, score: Tensor, view: int) -> Tensor:
-        """Distance (A) from each anchor to the token of ``view`` with the highest score (A, n)."""
+        """Return the distance (A) from each anchor to the token of ``view`` with the highest score (A, n)."""
         if not len(anchors):
             return score.new_zeros(0)
-        candidates = tokens.of_view(view)  # in one piece
+        candidates = tokens.of_view(view)  # consecutive indices
         best = score[:, candidates[0] : candidates[-1] + 1].argmax(dim=1) + candidates[0]
         return (tokens.points[anchors] - tokens.points[best]).norm(dim=1)
 

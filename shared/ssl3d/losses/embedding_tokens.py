@@ -1,4 +1,4 @@
-"""Tokens of two views of a volume with their places in mm, and the selection of some of them."""
+"""Select among the tokens of two views of a volume by their places in mm."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .masked_mean import at_least_float32
 
-CHUNK = 256  # points whose distances to all others are in memory at once
+CHUNK = 256  # number of points whose distances to all others are in memory at once
 
 Permutation = Callable[[int], Tensor]
 
@@ -34,12 +34,12 @@ class Tokens(NamedTuple):
 
 
 class Contrast(NamedTuple):
-    """Which tokens A anchors are compared with, as indices of the tokens of a volume.
+    """Tokens with which A anchors are compared, as indices of the tokens of a volume.
 
     Attributes:
         anchors, positives: (A).
         negatives: (A, K).
-        allowed: (A, K), False where there were fewer than K negatives.
+        allowed: (A, K), False in surplus entries if an anchor has fewer than K negatives.
         others: (G), indices of tokens of other volumes, negatives of all anchors.
     """
 
@@ -51,9 +51,9 @@ class Contrast(NamedTuple):
 
 
 def cells(coordinates: Tensor, valid: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Centres of the cells of a coarser grid, and which cells are valid: those with half of their voxels valid or more.
+    """Return the centres of the cells of a coarser grid, and the cells of which at least half is valid.
 
-    Nothing is read at invalid voxels. So a cell that is cut through the voxels next to its centre is not valid either.
+    Nothing is read at invalid voxels, so a cell with an invalid voxel next to its centre is not valid either.
 
     Args:
         coordinates: (V, 2, 3, D0, H0, W0), mm.
@@ -87,18 +87,18 @@ def volume_tokens(features: Tensor, points: Tensor, valid: Tensor) -> Tokens:
 
 
 def upsampled(coarse: Tensor, valid: Tensor, size: Sequence[int]) -> Tensor:
-    """Coarse vectors (2, E, d, h, w), those that are valid (2, n), interpolated to a grid of ``size``, of norm 1."""
+    """Interpolate the valid (2, n) coarse vectors (2, E, d, h, w) to a grid of ``size``, and scale them to norm 1."""
     coarse = coarse * valid.view(2, 1, *coarse.shape[2:])
     return F.normalize(F.interpolate(coarse, list(size), mode="trilinear", align_corners=False), dim=1)
 
 
 def distances(points: Tensor, others: Tensor) -> Tensor:
-    """Distances in mm of (n, 3) to (m, 3): (n, m). Not by a matrix product, whose rounding is a tenth of a mm."""
+    """Return the distances (n, m) in mm. They avoid a matrix product, whose rounding errors reach 0.1 mm."""
     return torch.cdist(points, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def nearest(points: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance (n) in mm to the nearest of ``others`` (m, 3), and its index (n)."""
+    """Return the distance (n) in mm to the nearest of ``others`` (m, 3), and its index (n)."""
     found = [distances(some, others).min(dim=1) for some in points.split(CHUNK)]
     return torch.cat([minimum.values for minimum in found]), torch.cat([minimum.indices for minimum in found])
 
@@ -110,15 +110,15 @@ def hardest(score: Tensor, allowed: Tensor, count: int) -> tuple[Tensor, Tensor]
     """
     chosen = highest(score.masked_fill_(~allowed, -torch.inf), count)
     allowed = allowed.gather(1, chosen)
-    most = int(allowed.sum(dim=1).max()) if len(allowed) else 0  # the others stand behind
+    most = int(allowed.sum(dim=1).max()) if len(allowed) else 0  # forbidden ones come last
     return chosen[:, :most], allowed[:, :most]
 
 
 def highest(score: Tensor, count: int) -> Tensor:
-    """Columns (A, K) of the highest values of each row of ``score`` (A, n), falling; K is ``count``, or n if less.
+    """Return the columns (A, K) of the highest values of each row of ``score`` (A, n), in descending order.
 
-    Where n is many times ``count``, only the columns of the ``count`` classes (columns that lie ``n // parts`` apart)
-    with the highest maxima are compared: every one of the highest lies in such a class.
+    K is ``count``, or n if less. If n is many times ``count``, only the ``count`` classes of columns (columns that are
+    ``n // parts`` apart) with the highest maxima are compared, because these classes hold all of the highest values.
     """
     rows, n = score.shape
     parts = math.isqrt(n // count)  # for the fewest values to compare: n / parts classes, then count · parts columns
@@ -133,18 +133,18 @@ def highest(score: Tensor, count: int) -> Tensor:
 
 
 def subset(n: int, count: int, permutation: Permutation, device: torch.device) -> Tensor:
-    """``count`` of n indices at random, or all n of them."""
+    """Choose ``count`` of n indices at random, or all if there are fewer."""
     return permutation(n)[:count].to(device)
 
 
 def cross_entropy(features: Tensor, contrasts: Sequence[Contrast], others: Tensor, temperature: float) -> Tensor:
-    """Mean over the anchors of ``-log softmax`` of the similarity to the positive; 0 without anchors.
+    """Return the mean over the anchors of ``-log softmax`` of the similarity to the positive; 0 without anchors.
 
     Args:
-        features: (n, E), of the volume.
-        contrasts: What is compared.
-        others: (m, E), of other volumes.
-        temperature: That similarities are divided by.
+        features: (n, E), tokens of the volume.
+        contrasts: Anchors with their positives and negatives.
+        others: (m, E), tokens of other volumes.
+        temperature: Divisor of the similarities.
     """
     losses = [features.new_zeros(0)]
     for contrast in contrasts:

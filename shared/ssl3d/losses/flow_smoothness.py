@@ -1,4 +1,4 @@
-"""Smoothness of displacement fields."""
+"""Penalise displacement fields that are not smooth."""
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class FlowSmoothnessLoss(nn.Module):
         self.penalty = penalty
 
     def forward(self, flow: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Measure ``flow``.
+        """Measure the roughness of ``flow``.
 
         Args:
             flow: Shape ``(B, 3, D, H, W)``, displacement in voxels.

@@ -1,4 +1,4 @@
-"""Samples of all processes, for losses that compare with other samples of the batch."""
+"""Gather samples of all processes, for losses that compare samples of a batch."""
 
 import torch
 import torch.distributed as dist
@@ -13,10 +13,10 @@ def gather_batch(batch: Tensor) -> tuple[Tensor, int, int]:
     a loss that is a mean over its own items gives the gradient of one process with the whole batch.
 
     Args:
-        batch: ``(B, ...)``, of one shape in all processes. Draws are dealt out in turn, see ``DrawSampler``.
+        batch: ``(B, ...)``, of the same shape in all processes. Draws are distributed in turn, see ``DrawSampler``.
 
     Returns:
-        ``(processes · B, ...)``; the place of this process's first item in it, and the step from each to the next.
+        ``(processes · B, ...)``, the index of this process's first item, and the step between its items.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return batch, 0, 1

@@ -1,4 +1,4 @@
-"""Local normalised cross-correlation: similarity of two images of different brightness and contrast."""
+"""Compare two images of different brightness and contrast by local normalised cross-correlation."""
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,8 @@ class LocalNCCLoss(nn.Module):
     """``1 - mean(cc)``, with ``cc = cross² / (var_pred · var_target + eps)`` in a cubic window around each voxel.
 
     With sums over the ``n³`` voxels of a window, ``cross = ΣIJ - ΣI·ΣJ / n³``, and ``var`` is the same of an image with
-    itself. Beyond the border lie zeros, and windows that reach over it are divided by ``n³`` like all others. The loss
-    lies in [0, 1] and does not change with the sign of either image.
+    itself. Beyond the border the images are 0, and windows that reach over it are divided by ``n³`` like all others.
+    The loss lies in [0, 1] and does not change with the sign of either image.
 
     The window sums are float64: float32 loses variances of near-constant bright regions to cancellation, which puts
     their gradients up to 26 % off (volumes around 1 with noise of 1e-3).
@@ -90,8 +90,9 @@ def window_covariances(first: Tensor, second: Tensor, kernel_size: int) -> tuple
 def _window_sum(volume: Tensor, kernel_size: int) -> Tensor:
     """Sum over the window around each voxel, ``(B, 1, D, H, W)`` in and out.
 
-    One product with a banded matrix of ones an axis: in float64 3 times as fast as MONAI's ``separable_filtering`` in
-    float32 (the whole loss with its gradient, 48 x 64 x 48, batch 2, one thread: 28 ms against 122 ms).
+    One product with a banded matrix of ones per axis. In float64 it is more than 3 times as fast as MONAI's
+    ``separable_filtering`` in float32 (the whole loss with its gradient, 48 x 64 x 48, batch 2, one thread: 28 ms
+    instead of 122 ms).
     """
     depth, height, width = (_band(size, kernel_size, volume) for size in volume.shape[2:])
     rows = height @ (volume @ width)  # (H, H) @ (B, 1, D, H, W) @ (W, W)
@@ -99,6 +100,6 @@ def _window_sum(volume: Tensor, kernel_size: int) -> Tensor:
 
 
 def _band(size: int, kernel_size: int, like: Tensor) -> Tensor:
-    """Ones where two of ``size`` positions lie in one window, ``(size, size)``."""
+    """Return a matrix ``(size, size)`` with ones for pairs of positions in the same window."""
     position = torch.arange(size, device=like.device)
     return ((position[:, None] - position).abs() <= kernel_size // 2).to(like.dtype)

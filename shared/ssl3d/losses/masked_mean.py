@@ -1,4 +1,4 @@
-"""The mean over the valid voxels of a batch, and the precision in which all losses on volumes are computed."""
+"""Average over the valid voxels of a batch, in the precision of all losses on volumes."""
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def masked_mean(values: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def at_least_float32(volume: Tensor) -> Tensor:
-    """Return ``volume`` in float32 where it is half or integer, else as it is."""
+    """Convert ``volume`` to float32 if it is half precision or integer."""
     return volume.to(torch.promote_types(volume.dtype, torch.float32))
 
 
@@ -45,7 +45,7 @@ def check_volume(name: str, volume: Tensor, channels: int | None = None) -> None
 
 
 def check_same_shape(pred: Tensor, target: Tensor) -> None:
-    """Raise ``ValueError`` unless both have one shape."""
+    """Raise ``ValueError`` unless both have the same shape."""
     if pred.shape != target.shape:
         raise ValueError(f"pred and target must have one shape, got {tuple(pred.shape)} and {tuple(target.shape)}.")
 

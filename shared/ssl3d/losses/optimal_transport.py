@@ -1,4 +1,4 @@
-"""Entropic optimal transport between two sets of tokens, with a dustbin on either side for those without partner."""
+"""Match two sets of tokens by entropic optimal transport, with a dustbin on either side for unmatched tokens."""
 
 import math
 from contextlib import nullcontext
@@ -9,7 +9,7 @@ from torch import Tensor
 from .masked_mean import at_least_float32
 from .token_pairs import token_mask
 
-# Mass of what must not count: finite in float32, and beside any token below rounding in float64.
+# Mass of invalid tokens: finite in float32, and negligible beside any token in float64.
 NOTHING = 1e-30
 
 
@@ -21,21 +21,22 @@ def log_optimal_transport(
     query_valid: Tensor | None = None,
     key_valid: Tensor | None = None,
 ) -> Tensor:
-    """Log of the transport plan of tokens and dustbins after Sinkhorn iterations, rows first.
+    """Return the log of the transport plan of tokens and dustbins after Sinkhorn iterations, rows first.
 
-    The scores get a further row and column of the value ``dustbin``. Each token brings mass 1, the dustbin of the rows
-    N and that of the columns M, so that it may take up all tokens of the other side. Each token row and column of
-    ``exp`` of the plan sums to 1 (the rows up to convergence, which 20 iterations reach in float64 for cosines).
+    The scores get an additional row and column with the value ``dustbin``. Each token has mass 1, the dustbin of the
+    rows N and that of the columns M, so that a dustbin can absorb all tokens of the other side. Each token row and
+    column of ``exp`` of the plan sums to 1 (the rows up to convergence, which 20 iterations reach in float64 for
+    cosines).
 
-    Scores that lie close enough together for their exponentials are exponentiated once, others in each iteration: the
-    same numbers in three times the time.
+    Scores in a range that allows it are exponentiated once, others in each iteration, which gives the same numbers in
+    three times the time.
 
     Args:
         scores: Shape ``(B, M, N)``, similarities divided by the temperature (the entropic regularisation).
         dustbin: Score of having no partner, a number or a 0-dim tensor.
-        num_iterations: Exactly that many, at least 1.
-        query_valid: Shape ``(B, M)``, bool or 0/1; an invalid token has no mass (below 1e-28), as if it were not there.
-        key_valid: Shape ``(B, N)``, likewise.
+        num_iterations: Exact number of iterations, at least 1.
+        query_valid: Shape ``(B, M)``, bool or 0/1; an invalid token has no mass (below 1e-28), as if it were absent.
+        key_valid: Shape ``(B, N)``, same for the key.
 
     Returns:
         Shape ``(B, M + 1, N + 1)``, in the dtype of ``scores``, float32 at least, with the exact gradient of the
@@ -56,7 +57,7 @@ def log_optimal_transport(
 
     if scores.ndim != 3 or 0 in scores.shape or not scores.is_floating_point():
         raise ValueError(
-            f"scores must be floating-point of shape (B, M, N), none of them 0, got {tuple(scores.shape)} of "
+            f"scores must be floating-point of shape (B, M, N), all sizes above 0, got {tuple(scores.shape)} of "
             f"{scores.dtype}."
         )
     if isinstance(dustbin, Tensor) and dustbin.ndim:
@@ -72,7 +73,7 @@ def log_optimal_transport(
     scores = torch.cat([scores, bin_score.expand(batch, queries, 1)], dim=2)
     scores = torch.cat([scores, bin_score.expand(batch, 1, keys + 1)], dim=1)  # (B, M + 1, N + 1)
     lowest, highest = scores.detach().aminmax()
-    # So far below all others that they are out of the first iteration too, where their mass has not told yet.
+    # Low enough to be negligible already in the first iteration, before the masses take effect.
     present = rows.new_ones(batch, 1)  # the dustbins
     absent = ~(torch.cat([rows, present], dim=1)[:, :, None] & torch.cat([columns, present], dim=1)[:, None, :])
     limits = torch.finfo(scores.dtype)
@@ -86,7 +87,7 @@ def log_optimal_transport(
     settings = {"max_iter": num_iterations, "tol": 0, "grad": "autodiff"}
     if highest - lowest < math.log(limits.max) / 2:  # the scalings and, for the gradient, their squares are finite
         scores = scores - (highest + lowest) / 2
-        # Where POT makes its first scalings. The mode costs each operation some microseconds: only where it has to be.
+        # Device of POT's first scalings. The mode costs some microseconds per operation, so it is used only if needed.
         with nullcontext() if torch.get_default_device() == scores.device else scores.device:
             rows_by, columns_by = bregman_projection_batch(scores.exp(), *masses, **settings)["potentials"]
         log_plan = scores + rows_by.log()[:, :, None] + columns_by.log()[:, None, :]
@@ -96,7 +97,7 @@ def log_optimal_transport(
 
 
 def check_transport(dustbin: float, num_iterations: int, temperature: float) -> None:
-    """Raise ``ValueError`` for settings of a transport that are of no use, with the value in the message."""
+    """Raise ``ValueError`` for invalid settings of a transport, with the value in the message."""
     if not math.isfinite(dustbin):
         raise ValueError(f"dustbin must be a finite number, got {dustbin}.")
     if num_iterations < 1 or num_iterations != int(num_iterations):

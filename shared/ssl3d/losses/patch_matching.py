@@ -1,4 +1,4 @@
-"""Matching the patches of two views of one volume by optimal transport, supervised by the known correspondence."""
+"""Match the patches of two views of one volume by optimal transport, supervised by the known correspondence."""
 
 import torch
 from torch import Tensor, nn
@@ -10,24 +10,24 @@ BOUND = 1e-6  # confidences are kept this far from 0 and 1
 
 
 class PatchMatchingLoss(nn.Module):
-    """Cross-entropy of the matching of two sets of tokens: every patch must tell its partner from all others.
+    """Cross-entropy of the matching of two sets of tokens: every patch must find its partner among all others.
 
-    With the confidence ``c`` of each pair, bounded to [1e-6, 1 - 1e-6], it is ``mean(-log c)`` over the pairs that
-    correspond plus ``mean(-log(1 - c))`` over all others, and the mean of that over the items. An empty set counts 0.
+    With the confidence ``c`` of each pair, bounded to [1e-6, 1 - 1e-6], the loss of an item is ``mean(-log c)`` over
+    the corresponding pairs plus ``mean(-log(1 - c))`` over all other pairs. Items are averaged. An empty set counts 0.
 
     ``c`` is the optimal transport plan of cosines and dustbin without the dustbins (:func:`log_optimal_transport`), or
     the product of the softmax over the rows and that over the columns. At the published ``temperature`` 1 and
-    ``dustbin`` 1 more than half of each token's mass stays in the dustbin even for a perfect match, and the loss cannot
-    come near 0: it is no measure of accuracy.
+    ``dustbin`` 1 more than half of each token's mass stays in the dustbin even for a perfect match. The loss then stays
+    far from 0 and does not measure accuracy.
 
-    After a call ``parts`` holds the two terms, ``positive`` and ``negative``, and ``unmatched`` the share of the mass
-    of the valid query tokens that no key took: detached scalars.
+    After a call ``parts`` holds the two terms, ``positive`` and ``negative``, and ``unmatched`` the share of the valid
+    query tokens' mass that was matched to no key. Both are detached.
 
     Args:
         matcher: ``"sinkhorn"`` (optimal transport) or ``"dual_softmax"``.
         dustbin: Score of having no partner, on the scale of the cosines.
-        num_iterations: Of Sinkhorn; 20 equal 100 in float64 at temperature 1.
-        temperature: Divides cosines and dustbin.
+        num_iterations: Number of Sinkhorn iterations; at temperature 1, 20 give the same as 100 in float64.
+        temperature: Divisor of cosines and dustbin.
 
     Raises:
         ValueError: for settings of another form; in a call, for a wrong shape or tokens that are not of norm 1.
@@ -68,8 +68,8 @@ class PatchMatchingLoss(nn.Module):
             query: Shape ``(B, M, C)``.
             key: Shape ``(B, N, C)``.
             correspondence: Shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
-            query_valid: Shape ``(B, M)``, bool or 0/1; an invalid token is left out, as if it were not there.
-            key_valid: Shape ``(B, N)``, likewise.
+            query_valid: Shape ``(B, M)``, bool or 0/1; an invalid token is left out, as if it were absent.
+            key_valid: Shape ``(B, N)``, same for the key.
 
         Returns:
             A scalar in the dtype of ``query``, float32 at least.
@@ -89,7 +89,7 @@ class PatchMatchingLoss(nn.Module):
         return positive + negative
 
     def confidence(self, pairs: TokenPairs) -> Tensor:
-        """Confidence (B, M, N) of each pair, in [0, 1]."""
+        """Return the confidence (B, M, N) of each pair, in [0, 1]."""
         scores = pairs.cosine / self.temperature
         if self.matcher == "sinkhorn":
             plan = log_optimal_transport(
@@ -101,7 +101,7 @@ class PatchMatchingLoss(nn.Module):
             )
             return plan[:, :-1, :-1].exp()
         valid = pairs.query_valid[:, :, None] & pairs.key_valid[:, None, :]
-        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)  # finite: a row without valid keys stays so
+        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)  # finite, also for rows without valid keys
         return scores.softmax(dim=1) * scores.softmax(dim=2) * valid
 
 

@@ -1,4 +1,4 @@
-"""Contrast of whole crops with those of other volumes, present and past."""
+"""Contrast whole crops with crops of other volumes of this step and of past steps."""
 
 import math
 
@@ -10,13 +10,13 @@ from .masked_mean import at_least_float32
 
 
 class QueueContrastiveLoss(nn.Module):
-    """InfoNCE: cross-entropy of telling the positive from all negatives, by dot products over the temperature.
+    """InfoNCE: cross-entropy of finding the positive among all negatives, by dot products over the temperature.
 
-    Only ``query`` receives a gradient; the keys are a teacher's.
+    Only ``query`` receives a gradient, because the keys come from a teacher.
 
     Args:
-        temperature: Divides the dot products. The published 0.9 belongs to features that are not normalised; for
-            unit-norm ones 0.1 is usual.
+        temperature: Divisor of the dot products. The published 0.9 is for features without normalisation; 0.1 is usual
+            for unit-norm features.
 
     Raises:
         ValueError: a temperature that is not positive; in a call, for a wrong shape.
@@ -47,7 +47,7 @@ class QueueContrastiveLoss(nn.Module):
             A scalar in the dtype of ``query``, float32 at least: the mean over the queries.
         """
         if query.ndim != 2 or 0 in query.shape:
-            raise ValueError(f"query must have shape (B, C), none of them 0, got {tuple(query.shape)}.")
+            raise ValueError(f"query must have shape (B, C), both above 0, got {tuple(query.shape)}.")
         if positive.shape != query.shape:
             raise ValueError(f"positive must be {tuple(query.shape)} like query, got {tuple(positive.shape)}.")
         if negatives.ndim != 2 or negatives.shape[1] != query.shape[1]:

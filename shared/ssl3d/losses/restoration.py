@@ -1,4 +1,4 @@
-"""Restoration of clean images from corrupted or masked ones."""
+"""Compare images restored from corrupted or masked images with the original."""
 
 from torch import Tensor, nn
 

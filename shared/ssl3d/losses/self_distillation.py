@@ -1,4 +1,4 @@
-"""Self-distillation: a student predicts the sharpened, centred output of its own slow copy."""
+"""Self-distillation: a student predicts the sharpened, centred output of its moving average, the teacher."""
 
 import torch
 import torch.distributed as dist
@@ -14,15 +14,15 @@ class SelfDistillationLoss(nn.Module):
     """Cross entropy ``H(P_t, P_s) = -Σ P_t log P_s`` between the outputs of a teacher and of a student.
 
     ``P_t = softmax((teacher - center) / teacher_temperature)``, ``P_s = softmax(student / student_temperature)``. The
-    centre is the moving average of the teacher's outputs: without it all outputs would come to be the same.
+    centre is the moving average of the teacher's outputs. Without it all outputs would become the same.
 
     The batch holds two views of B items each: rows 0 to B - 1 the first (the query), rows B to 2 B - 1 the second.
 
     Args:
         out_dim: Length of the outputs.
-        pairing: ``"cross"``: the student's output of one view predicts the teacher's of the other; ``"same"``: of the
-            same row, token by token.
-        student_temperature: positive.
+        pairing: ``"cross"``: the student's output of one view predicts the teacher's output of the other view;
+            ``"same"``: that of the same row, token by token.
+        student_temperature: Temperature of the student, positive.
         center_momentum: Share of the old centre in the new one, in [0, 1].
 
     Raises:
@@ -64,9 +64,9 @@ class SelfDistillationLoss(nn.Module):
         Args:
             student: ``(2 B, out_dim)``, or ``(2 B, N, out_dim)`` with N tokens.
             teacher: Outputs of the same shape, which receive no gradient.
-            teacher_temperature: Positive, see :func:`teacher_temperature`.
-            valid: ``(2 B)`` or ``(2 B, N)``, of any dtype, 1 where an output counts and 0 elsewhere; ``None``: all do.
-                With ``"cross"`` a pair counts when both of its outputs do.
+            teacher_temperature: Temperature of the teacher, positive, see :func:`teacher_temperature`.
+            valid: ``(2 B)`` or ``(2 B, N)``, of any dtype, 1 for outputs that count and 0 for others; ``None``: all 1.
+                With ``"cross"`` a pair counts if both of its outputs count.
 
         Returns:
             A scalar in the dtype of ``student``, float32 at least: the mean over the tokens of each row, then over the

@@ -1,4 +1,4 @@
-"""Consistency of patches that belong to one structure: how much a match counts depends on how peaked it is."""
+"""Attract matching patches of two views, with more weight the sharper the match is."""
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,15 @@ class StructureConsistencyLoss(nn.Module):
     """Attraction of corresponding patches, weighted by the sharpness of their similarities, and repulsion of others.
 
     With ``A = (1 + cosine) / 2``, the sharpness of a token is ``(max - mean) / std`` of ``A`` over all tokens of the
-    other view. A patch of a large homogeneous structure resembles many and has a flat distribution, so it is pulled
-    less onto its one exact partner. The softmax of the sharpness over the tokens of a view gives weights that sum to 1.
-    An item counts::
+    other view. A patch of a large homogeneous structure resembles many patches and has a flat distribution, so it is
+    attracted less to its one exact partner. The softmax of the sharpness over the tokens of a view gives weights that
+    sum to 1. The loss of an item is::
 
         ½ Σ_positive (w_column + w_row) · (-log A)  +  mean_negative(-log(1 - A))
 
-    with ``A`` bounded to [1e-6, 1 - 1e-6]; no positives or no negatives: that term is 0. The gradient flows through the
-    weights. The standard deviation is the unbiased one, bounded below by 1e-12 and by the rounding of its dtype, so
-    that collapsed features, which resemble all others alike, have a finite value and gradient.
+    with ``A`` bounded to [1e-6, 1 - 1e-6]. A term without pairs is 0. The gradient flows through the weights. The
+    standard deviation is unbiased, and bounded below by 1e-12 and by the rounding of its dtype, so that collapsed
+    features, which are equally similar to all others, have a finite value and gradient.
 
     Raises:
         ValueError: in a call, for a wrong shape or tokens that are not of norm 1.
@@ -75,14 +75,14 @@ class StructureConsistencyLoss(nn.Module):
 
 
 def _sharpness_weights(similarity: Tensor, valid: Tensor, others: Tensor) -> Tensor:
-    """Weights (B, M) of the tokens ``valid (B, M)`` from their similarity (B, M, N) to the tokens ``others (B, N)``."""
+    """Return weights (B, M) of ``valid`` tokens (B, M) from their similarity (B, M, N) to ``others`` (B, N)."""
     others = others[:, None, :]
     count = others.sum(dim=2)  # (B, 1)
     largest = similarity.masked_fill(~others, similarity.detach().amin()).amax(dim=2)  # (B, M)
     mean = (similarity * others).sum(dim=2) / count.clamp(min=1)
     deviation = (similarity - mean[:, :, None]) * others
     variance = deviation.square().sum(dim=2) / (count - 1).clamp(min=1)
-    # The bound stands before the root, whose gradient at 0 is infinite.
+    # Bound the variance before the root, whose gradient at 0 is infinite.
     std = variance.clamp(min=max(SMALLEST_STD, torch.finfo(variance.dtype).eps) ** 2).sqrt()
     sharpness = (largest - mean) / std
     return sharpness.masked_fill(~valid, torch.finfo(sharpness.dtype).min).softmax(dim=1)

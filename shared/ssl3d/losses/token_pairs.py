@@ -1,4 +1,4 @@
-"""What the losses on tokens share: checks, cosines in full precision, which pairs are positive, negative or neither."""
+"""Compare tokens for several losses: checks, cosines in full precision, positive and negative pairs."""
 
 from typing import NamedTuple
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from .masked_mean import at_least_float32
 
-NORM = 0.02  # distance of a norm from 1: half precision rounds by a tenth of it
+NORM = 0.02  # tolerance of norms around 1; rounding errors of half precision are a tenth of it
 
 
 class TokenPairs(NamedTuple):
     """All pairs of a query and a key token of each item.
 
     Attributes:
-        cosine: (B, M, N), float32 at least; 0 where a token is invalid.
-        positive: (B, M, N), bool, the pairs that correspond, of valid tokens.
+        cosine: (B, M, N), float32 at least; 0 for pairs with an invalid token.
+        positive: (B, M, N), bool, the corresponding pairs of valid tokens.
         negative: (B, M, N), bool, all other pairs of valid tokens.
         query_valid: (B, M), bool.
         key_valid: (B, N), bool.
@@ -38,11 +38,11 @@ def token_pairs(
     """Compare every query token with every key token of its item.
 
     Args:
-        query: Shape ``(B, M, C)``, unit-norm; values of invalid tokens do not matter, and need not be finite.
-        key: Shape ``(B, N, C)``, likewise.
+        query: Shape ``(B, M, C)``, unit-norm; values of invalid tokens are ignored, and need not be finite.
+        key: Shape ``(B, N, C)``, same for the key.
         correspondence: Shape ``(B, M, N)`` or ``(M, N)``, bool or 0/1 of any dtype, rows = query.
         query_valid: Shape ``(B, M)``, bool or 0/1; ``None``: all are valid.
-        key_valid: Shape ``(B, N)``, likewise.
+        key_valid: Shape ``(B, N)``, same for the key.
 
     Raises:
         ValueError: for any other shape.
@@ -50,7 +50,7 @@ def token_pairs(
     for name, tokens in {"query": query, "key": key}.items():
         if tokens.ndim != 3 or 0 in tokens.shape or not tokens.is_floating_point():
             raise ValueError(
-                f"{name} must be floating-point tokens of shape (B, N, C), none of them 0, got {tuple(tokens.shape)} "
+                f"{name} must be floating-point tokens of shape (B, N, C), no size 0, got {tuple(tokens.shape)} "
                 f"of {tokens.dtype}."
             )
     if (key.shape[0], key.shape[2]) != (query.shape[0], query.shape[2]):
@@ -65,10 +65,10 @@ def token_pairs(
     key_valid = token_mask("key_valid", key_valid, key)
 
     query, key = at_least_float32(query), key.to(torch.promote_types(query.dtype, torch.float32))
-    # Zeros instead of invalid tokens before the product: whatever they hold reaches neither value nor gradient.
+    # Replace invalid tokens by zeros before the product, so that they affect neither value nor gradient.
     query = query.masked_fill(~query_valid[:, :, None], 0)
     key = key.masked_fill(~key_valid[:, :, None], 0)
-    with torch.autocast(query.device.type, enabled=False):  # it would round the cosines to half precision
+    with torch.autocast(query.device.type, enabled=False):  # autocast would round the cosines to half precision
         cosine = query @ key.transpose(1, 2)  # (B, M, C) @ (B, C, N) -> (B, M, N)
     both = query_valid[:, :, None] & key_valid[:, None, :]
     matched = correspondence.to(query.device).bool().expand(shape)
@@ -76,13 +76,13 @@ def token_pairs(
 
 
 def check_unit_norm(name: str, tokens: Tensor, valid: Tensor | None = None) -> None:
-    """Check that tokens (B, N, C) have norm 1, since their products are taken for cosines.
+    """Check that tokens (B, N, C) have norm 1, since their dot products are used as cosines.
 
-    Tokens of norm 0, which normalising makes of zeros, pass; so do those that ``valid (B, N)`` leaves out, and tokens
-    that are not finite, whose loss tells.
+    Exceptions are tokens of norm 0 (normalised zeros), tokens that ``valid (B, N)`` leaves out, and tokens that are not
+    finite, which show in the loss.
 
     Raises:
-        ValueError: naming the norm that is farthest from 1.
+        ValueError: a norm differs from 1; the message gives the worst one.
     """
     norms = torch.linalg.vector_norm(tokens.detach().float(), dim=-1)
     off = (norms - 1).abs().nan_to_num(0, 0, 0).masked_fill(norms == 0, 0)
@@ -97,7 +97,7 @@ def check_unit_norm(name: str, tokens: Tensor, valid: Tensor | None = None) -> N
 
 
 def token_mask(name: str, valid: Tensor | None, tokens: Tensor) -> Tensor:
-    """Return ``valid`` as bool, ``(B, N)`` for ``tokens (B, N, ...)``; all True for ``None``.
+    """Convert ``valid`` to bool, shape ``(B, N)`` for ``tokens (B, N, ...)``; all True for ``None``.
 
     Raises:
         ValueError: for any other shape.
@@ -111,5 +111,5 @@ def token_mask(name: str, valid: Tensor | None, tokens: Tensor) -> Tensor:
 
 
 def pair_mean(values: Tensor, pairs: Tensor) -> Tensor:
-    """Mean of ``values (B, M, N)`` over the chosen ``pairs`` of each item, ``(B,)``; an item without any counts 0."""
+    """Average ``values (B, M, N)`` over the chosen ``pairs`` of each item, ``(B,)``; an item without pairs counts 0."""
     return (values * pairs).sum(dim=(1, 2)) / pairs.sum(dim=(1, 2)).clamp(min=1)

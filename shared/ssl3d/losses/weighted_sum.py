@@ -1,4 +1,4 @@
-"""The loss function of the pre-training bundles: a weighted sum of the parts that a method returns."""
+"""Sum the parts of a method with weights: the loss function of the pre-training bundles."""
 
 import math
 
@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 
 class WeightedSum(nn.Module):
-    """``Σ weight · part`` over the parts named in ``weights``; all other parts are monitors and do not enter.
+    """``Σ weight · part`` over the parts named in ``weights``; other entries, such as monitors, do not count.
 
     Args:
-        weights: Finite numbers >= 0 by the name of the part, not all of them 0.
+        weights: Name of a part -> weight, a finite number >= 0; at least one is positive.
 
     Raises:
         ValueError: for any other weights; in a call, if a named part is absent or not a scalar.
@@ -31,7 +31,7 @@ class WeightedSum(nn.Module):
         self.weights = dict(weights)
 
     def forward(self, parts: dict[str, Tensor], _: object = None) -> Tensor:
-        """Sum the scalars ``parts``; the second argument is the label that MONAI's trainer passes, not used.
+        """Sum the scalars ``parts``; the second argument, the label that MONAI's trainer passes, is not used.
 
         Returns:
             A scalar with gradient to the named parts.

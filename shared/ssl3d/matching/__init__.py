@@ -1,4 +1,4 @@
-"""Points and pair matchers: which place of one scan is which place of another."""
+"""Find corresponding places of two scans: points and pair matchers."""
 
 from .pair_matchers import EmbeddingMatcher, PointMatcher, RegistrationMatcher
 from .points import EmbeddedScan, Matches, embed_scan, match_points

@@ -1,4 +1,4 @@
-"""Equal places of two volumes: by an anatomical embedding, by a registration, or by points that are known already."""
+"""Find corresponding places of two volumes, by an anatomical embedding, by a registration, or by known points."""
 
 import csv
 import hashlib
@@ -33,8 +33,8 @@ class OnDevice:
     """A network, on its device in the main process and on the CPU in the workers of a data loader.
 
     Args:
-        network: On the CPU.
-        device: Of the main process.
+        network: Network on the CPU.
+        device: Device of the main process.
     """
 
     def __init__(self, network: nn.Module, device: str | torch.device) -> None:
@@ -51,7 +51,7 @@ class OnDevice:
 
 
 class EmbeddingMatcher:
-    """Finds a random place of one volume in another by the vectors of both, see ``match_points``.
+    """Matcher that finds a random place of one volume in another by the embeddings of both, see ``match_points``.
 
     Embeddings are computed once for each volume, on ``device`` (in a worker process of a data loader, which cannot use
     the GPU of its parent, on the CPU), and kept as plain arrays in half precision, in
@@ -59,12 +59,12 @@ class EmbeddingMatcher:
     the volume and its preprocessing. A file has 2 E bytes for every 8 voxels.
 
     Args:
-        network: On the CPU.
+        network: Network on the CPU.
         weights: File that fills it, all of it; None: it is filled already. A warning says when these were trained on
             synthetic anatomy.
-        device: Where volumes are embedded.
+        device: Device that embeds the volumes.
         cache_dir: See ``ssl3d.data.cache_dir``.
-        preprocessing: Of the volumes; a warning tells where it differs from the one of the weights.
+        preprocessing: Preprocessing of the volumes; a warning tells if it differs from that of the weights.
 
     Source: Jiang et al., Alice (arXiv:2302.05615), with the embedding of Yan et al. (arXiv:2012.02383).
     """
@@ -140,13 +140,13 @@ class EmbeddingMatcher:
 
 
 class RegistrationMatcher:
-    """Finds a random place of one volume in another by a registration network, such as GVSL's.
+    """Matcher that finds a random place of one volume in another by a registration network, such as GVSL's.
 
     The two volumes are put centre on centre. The score is the correlation of the registered volumes in a window around
     the place, in [-1, 1]. Nothing is kept but the field of the last pair: a step costs one pass of the network.
 
     Args:
-        network: On the CPU.
+        network: Network on the CPU.
         weights, device: See ``EmbeddingMatcher``.
     """
 
@@ -187,7 +187,7 @@ class RegistrationMatcher:
 
 
 class PointMatcher:
-    """Takes a random one of the named points that are known in both volumes, such as landmarks found beforehand.
+    """Matcher that takes a random named point that is known in both volumes, such as landmarks found beforehand.
 
     The score of a pair is that of its less sure point.
 
@@ -220,7 +220,7 @@ class PointMatcher:
     def __call__(
         self, first: Mapping[str, Any], second: Mapping[str, Any], random: np.random.RandomState
     ) -> Match | None:
-        """One of the points that lie in both volumes, which need their ``affine`` (4, 4); None: there is none."""
+        """Choose a point that lies in both volumes, which need an ``affine`` (4, 4); None if there is none."""
         ours, theirs = (self._inside(volume) for volume in (first, second))
         names = sorted(set(ours) & set(theirs))
         if not names:
@@ -249,7 +249,7 @@ def _fill(network: nn.Module, file: str | Path | None) -> None:
 
 
 def weights_key(network: nn.Module) -> str:
-    """SHA-256 of a network's class and state, 64 hexadecimal digits."""
+    """Return the SHA-256 of a network's class and state, 64 hexadecimal digits."""
     digest = hashlib.sha256(type(network).__name__.encode())
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())

@@ -1,4 +1,4 @@
-"""Finding a point of one scan in another by the embeddings of both."""
+"""Find points of one scan in another by the embeddings of both."""
 
 from typing import NamedTuple
 
@@ -111,7 +111,7 @@ def match_points(query: EmbeddedScan, points: Tensor, searched: EmbeddedScan) ->
 
 
 def _vectors_at(embedding: Tensor, voxels: Tensor) -> Tensor:
-    """(2E, N): both unit vectors at voxels (3, N), between the cells."""
+    """Interpolate both unit vectors at voxels (3, N) between the cells: (2E, N)."""
     last = torch.tensor(embedding.shape[1:], dtype=torch.float64)[:, None] - 1
     cells = torch.minimum(((voxels - (STRIDE - 1) / 2) / STRIDE).clamp(min=0), last)
     vectors = sample_at(embedding, cells.to(embedding.device), exact=False)  # (2E, N)

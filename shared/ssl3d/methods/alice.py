@@ -17,7 +17,7 @@ SOURCES = ("decoder", "encoder")
 
 
 class AliceBranch(nn.Module):
-    """A backbone with its projection head and the layer that fills in images: the student of Alice, and its teacher.
+    """Backbone with a projection head and a layer that fills in images: the student or the teacher of Alice.
 
     Args:
         backbone: See ``Backbone``.
@@ -38,7 +38,7 @@ class AliceBranch(nn.Module):
         self.restoration = nn.Conv3d(backbone.decoder_channels[-1], backbone.in_channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> tuple[Features, Projections]:
-        """Feature maps of ``image`` (B, C, D, H, W), and the outputs for the volume, its encoder and decoder cells."""
+        """Return feature maps of ``image`` (B, C, D, H, W), and outputs for the volume and for its cells."""
         features = self.backbone(image)
         coarsest = features.encoder[-1]
         return features, self.projection(coarsest.mean(dim=(2, 3, 4)), coarsest, features.decoder[0])
@@ -63,7 +63,7 @@ class Predictions(NamedTuple):
 
 
 class Alice(Method):
-    """Learns from pairs of crops around the same place of two people. The student sees them with hidden blocks.
+    """Method that learns from pairs of crops around the same place of two people, of which the student sees parts.
 
     - *inter*: the student's output for one crop predicts the teacher's for the other, whole crops.
     - *intra*: cell by cell, what cross-attention (CASA) reads out of the student's tokens of a crop with hidden blocks
@@ -225,5 +225,5 @@ class Alice(Method):
 
 
 def by_view(volumes: Tensor) -> Tensor:
-    """(2 B, ...), all first views and then all second ones, of (B, 2, ...)."""
+    """Reorder (B, 2, ...) to (2 B, ...): all first views, then all second views."""
     return volumes.transpose(0, 1).flatten(0, 1)

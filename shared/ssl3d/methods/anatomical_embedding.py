@@ -1,4 +1,4 @@
-"""The anatomical embedding: each place of a body learns its own vector, from two views of one volume."""
+"""The anatomical embedding: a vector for each place of a body, learnt from two views of one volume."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from .base import Method
 
 
 class AnatomicalEmbedding(Method):
-    """Learns vectors that are equal at equal places of two views of a volume, and differ from those of other places.
+    """Method that learns vectors that are equal at the same place of two views of a volume and differ elsewhere.
 
     Args:
         student: Network that embeds.

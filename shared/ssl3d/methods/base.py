@@ -1,4 +1,4 @@
-"""The contract of a pre-training method: what training, weights, pictures and measurements rely on."""
+"""Define the contract of a pre-training method, on which training, weights, pictures and benchmarks rely."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -57,11 +57,11 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def predict(self, views: Any) -> Any:
-        """Return what the networks make of the views, for ``forward`` and ``pictures``."""
+        """Return the outputs of the networks for the views, as ``forward`` and ``pictures`` use them."""
         raise NotImplementedError
 
     def passes(self, views: Any) -> Sequence[Tensor]:
-        """Return what the networks alone make of the views, all of it with gradients: the floor of a step's cost."""
+        """Return all outputs of the networks alone, with gradients, to measure the lowest possible cost of a step."""
         raise NotImplementedError
 
     def pictures(self, views: Any) -> Mapping[str, Tensor]:
@@ -69,18 +69,18 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def check_settings(self, roi_size: Sequence[int], batch_size: int) -> None:
-        """Check what only this method asks of a run; the default asks nothing.
+        """Check requirements of this method on a run; the default has none.
 
         Args:
             roi_size: (D, H, W) of the volumes in voxels.
             batch_size: Volumes per step, over all processes.
 
         Raises:
-            ValueError: What does not fit, and what would.
+            ValueError: A setting does not fit; the message says which value would.
         """
 
     def train(self, mode: bool = True) -> "Method":
-        """Switch all but the teacher to training or evaluation."""
+        """Switch everything except the teacher to training or evaluation mode."""
         super().train(mode)
         if self.teacher is not None:
             self.teacher.eval()

@@ -1,4 +1,4 @@
-"""GVSL: geometric visual similarity learning, a network that learns by registering volumes of different people."""
+"""GVSL: geometric visual similarity learning, by registering volumes of different people."""
 
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from .base import Method
 
 
 class Predictions(NamedTuple):
-    """What the network makes of a pair.
+    """Outputs of the network for a batch of pairs.
 
     Attributes:
-        alignment: Of the moving onto the fixed volume.
+        alignment: Alignment of the moving to the fixed volume.
         warped: (B, 1, D, H, W), the moving volume on the fixed one.
         restored: (B, 1, D, H, W), the fixed volume, restored from its corrupted copy.
     """
@@ -27,7 +27,7 @@ class Predictions(NamedTuple):
 
 
 class GVSL(Method):
-    """Registers a moving volume onto a corrupted fixed one, and restores the fixed one, with one backbone.
+    """Method that registers a moving to a corrupted fixed volume, and restores the fixed volume, with one backbone.
 
     The moving volume is warped and compared with the clean fixed volume by local cross-correlation. So equal anatomy
     must come to have equal features, whatever the person.

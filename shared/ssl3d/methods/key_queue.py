@@ -1,4 +1,4 @@
-"""A queue of embeddings of past crops, equal on all processes, and what is gathered from them."""
+"""Keep a queue of embeddings of past crops, equal on all processes."""
 
 import torch
 import torch.nn.functional as F
@@ -8,13 +8,13 @@ from ..losses.gathering import gather_batch
 
 
 class KeyQueue(nn.Module):
-    """First in, first out: the last ``size`` keys, in the order of their draws. Buffers, saved and restored.
+    """First-in-first-out queue of the last ``size`` keys, in the order of their draws, saved with the network.
 
     At first it holds random unit vectors, the same ones in every run.
 
     Args:
         size: Number of keys, a multiple of the batch over all processes.
-        channels: Of a key.
+        channels: Channels of a key.
 
     Raises:
         ValueError: a size below 1; when keys are added, a batch that does not divide it.
@@ -66,5 +66,5 @@ class KeyQueue(nn.Module):
 
 @torch.no_grad()
 def gathered(values: Tensor) -> Tensor:
-    """``values`` (B, ...) of all processes, (processes · B, ...), without gradient; with one process as they are."""
+    """Gather ``values`` (B, ...) of all processes to (processes · B, ...), without gradient."""
     return gather_batch(values.detach())[0]

@@ -10,7 +10,7 @@ from .base import Method
 
 
 class MAE(Method):
-    """Fills in the hidden blocks of a volume from the visible rest.
+    """Method that fills in the hidden blocks of a volume from the visible rest.
 
     A hidden voxel is shown as 0, the lowest intensity. The error counts at hidden voxels alone.
 

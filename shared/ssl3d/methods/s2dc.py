@@ -1,4 +1,4 @@
-"""S2DC: tokens that are alike within an anatomical structure and differ between structures."""
+"""S2DC: tokens that are similar within an anatomical structure and differ between structures."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from .token_monitors import matching_accuracy, token_spread
 
 
 class Tokens(NamedTuple):
-    """What student and teacher make of the views of B items with P crops and N cells.
+    """Outputs of student and teacher for the views of B items with P crops and N cells.
 
     Attributes:
         query: (B, N, E), the student's tokens of the volume.
@@ -36,7 +36,7 @@ class Tokens(NamedTuple):
 
 
 class S2DC(Method):
-    """Matches the patches of a volume with those of a warped copy, and tells crops from those of other volumes.
+    """Method that matches patches of a volume with those of a warped copy, and contrasts crops of different volumes.
 
     The student sees the crops of the volume, the teacher, an average of former students, those of the warped copy.
     Three losses: the patch matching by optimal transport against the known correspondence; the consistency, which
@@ -95,7 +95,7 @@ class S2DC(Method):
         self.contrast = contrast or QueueContrastiveLoss(temperature=0.1)
 
     def check_settings(self, roi_size: Sequence[int], batch_size: int) -> None:
-        """Check that crops tile the volumes, the backbone the crops, and batches the queue."""
+        """Check that crops tile the volumes, that the backbone fits the crops, and that batches fill the queue evenly."""
         self._check_crop(check_crops(roi_size, self.crops), roi_size)
         self.queue.check_batch(batch_size)
 
@@ -207,5 +207,5 @@ class S2DC(Method):
             )
 
     def _join(self, maps: Tensor) -> Tensor:
-        """Tokens (B, N, E) of the volumes from those of their crops (B · P, E, d, h, w)."""
+        """Join tokens of crops (B · P, E, d, h, w) to tokens of volumes (B, N, E)."""
         return join_crops(maps, self.crops).flatten(2).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""What to watch of tokens while they are learnt: do they find their partner, do they collapse."""
+"""Monitor tokens during training: matching accuracy and collapse."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from ..losses.token_pairs import TokenPairs
 
 @torch.no_grad()
 def matching_accuracy(pairs: TokenPairs) -> tuple[Tensor, Tensor]:
-    """Share of the query tokens with a partner whose most similar key is that partner; and the share by chance.
+    """Return the share of query tokens whose most similar key is their partner, and the share expected by chance.
 
     Args:
         pairs: At most one of each query is positive.

@@ -1,4 +1,4 @@
-"""The network that gives each place of a body its own vector."""
+"""Embed each place of a body as a vector of its own."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,15 @@ from .base import Backbone, Features, check_contract, pad_to_multiple
 from .convolution import Conv3d
 from .tokens import unit_norm
 
-STRIDE = 2  # of the fine embedding
+STRIDE = 2  # voxels per cell of the fine embedding
 
 
 class Embeddings(NamedTuple):
     """Unit vectors of the cells of a volume; the first cell begins at voxel 0.
 
     Attributes:
-        fine: (B, E, d, h, w), a cell of 2 voxels along each axis: cell i has its centre at voxel 2 i + 1/2.
-        coarse: (B, E, ...), of the backbone's coarsest cells.
+        fine: (B, E, d, h, w), cells of 2 voxels along each axis; cell i has its centre at voxel 2 i + 1/2.
+        coarse: (B, E, ...), vectors of the backbone's coarsest cells.
     """
 
     fine: Tensor
@@ -26,17 +26,17 @@ class Embeddings(NamedTuple):
 
 
 class AnatomicalEmbeddingNet(nn.Module):
-    """Embeds each place of a volume: a fine vector every second voxel, and a coarse one from the bottleneck.
+    """Network that embeds each place of a volume: a fine vector every second voxel, and a coarse one.
 
-    The similarity of two places is half the dot product of what ``forward`` gives for them, in [-1, 1].
+    The similarity of two places is half the dot product of the outputs of ``forward``, in [-1, 1].
 
-    The fine vectors come from the decoder's map of stride 2 by one convolution 3x3x3: the decoder has brought the
-    coarse levels down to it already, which a feature pyramid does in the publication. The coarse vectors come from the
-    bottleneck by a convolution 1x1x1 and one of 3x3x3.
+    The fine vectors come from the decoder's map of stride 2 by one convolution 3x3x3. The decoder has already merged
+    the coarse levels, as a feature pyramid does in the publication. The coarse vectors come from the bottleneck by a
+    convolution 1x1x1 and one of 3x3x3.
 
     Args:
-        backbone: See ``Backbone``, with a decoder map of stride 2.
-        embedding_dim: E, length of each of the two vectors.
+        backbone: Backbone with a decoder map of stride 2, see ``Backbone``.
+        embedding_dim: Length E of each of the two vectors.
 
     Raises:
         ValueError: ``embedding_dim`` below 1, or a backbone without a map of stride 2; in a call, another shape.
@@ -79,7 +79,7 @@ class AnatomicalEmbeddingNet(nn.Module):
         return Embeddings(fine, coarse)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Both vectors of each fine cell, (B, 2 E, ⌈D/2⌉, ⌈H/2⌉, ⌈W/2⌉): fine, then coarse, interpolated to norm 1."""
+        """Return both vectors of each fine cell, (B, 2 E, ⌈D/2⌉, ⌈H/2⌉, ⌈W/2⌉): fine, then interpolated coarse."""
         fine, coarse = self.embed(image)
         both = on_fine_grid(fine, coarse)
         depth, height, width = (image.shape[2] + 1) // 2, (image.shape[3] + 1) // 2, (image.shape[4] + 1) // 2
@@ -87,6 +87,6 @@ class AnatomicalEmbeddingNet(nn.Module):
 
 
 def on_fine_grid(fine: Tensor, coarse: Tensor) -> Tensor:
-    """(B, 2 E, D, H, W): unit vectors ``fine`` (B, E, D, H, W), then ``coarse`` (B, E, d, h, w) between its cells."""
+    """Concatenate ``fine`` (B, E, D, H, W) and the interpolated unit vectors ``coarse`` (B, E, d, h, w)."""
     coarse = F.interpolate(coarse, size=fine.shape[2:], mode="trilinear", align_corners=False)
     return torch.cat([fine, F.normalize(coarse, dim=1)], dim=1)

@@ -1,4 +1,4 @@
-"""The contract of a backbone: what heads, methods, weights and views rely on."""
+"""Define the contract of a backbone, on which heads, methods, weights and views rely."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, List, NamedTuple, Tuple
@@ -67,7 +67,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def encode(self, x: Tensor) -> List[Tensor]:
-        """Return the encoder maps of ``forward``. Override it where the encoder alone costs less."""
+        """Return the encoder maps of ``forward``. Override it if the encoder alone costs less."""
         return self.forward(x).encoder
 
     def padded(self, x: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def check_contract(backbone: Any) -> None:
     """Check that a backbone has what heads, methods and passports rely on, before anything is built on it.
 
     Raises:
-        ValueError: Naming the class and everything that is missing.
+        ValueError: Something is missing; the message names the class and everything that it lacks.
     """
     missing = [name for name in NUMBERS if not _whole_numbers(getattr(backbone, name, None))]
     wanted = []

@@ -1,4 +1,4 @@
-"""Convolutions that stay fast for a batch of one on CPUs, and the block of two that all networks are made of."""
+"""Convolutions that stay fast for a batch of one on CPUs, and the convolution block of all networks."""
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ class Conv3d(nn.Conv3d):
         super().__init__(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, out_channels, D, H, W) of ``x`` (B, in_channels, D, H, W), smaller with stride 2."""
+        """Return (B, out_channels, D, H, W) for ``x`` (B, in_channels, D, H, W), half the size with stride 2."""
         if self.stride[0] != 1 or not slow(x):
             return self._conv_forward(x, self.weight, self.bias)
         half = x.shape[2] // 2
@@ -35,21 +35,21 @@ class Upsampling(nn.ConvTranspose3d):
     """Transposed convolution 2x2x2 of stride 2, as fast for a batch of one as ``Conv3d``.
 
     Args:
-        channels: Of input and output.
+        channels: Channels of input and output.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, kernel_size=2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        """(B, channels, 2 D, 2 H, 2 W) of ``x`` (B, channels, D, H, W)."""
+        """Return (B, channels, 2 D, 2 H, 2 W) for ``x`` (B, channels, D, H, W)."""
         if not slow(x):
             return F.conv_transpose3d(x, self.weight, self.bias, stride=2)
         return joined(F.conv_transpose3d(torch.cat(x.chunk(2, dim=2)), self.weight, self.bias, stride=2))
 
 
 def slow(x: Tensor) -> bool:
-    """Whether PyTorch would take its slow path for ``x`` (B, C, D, H, W), and D can be halved."""
+    """Return whether PyTorch would take its slow path for ``x`` (B, C, D, H, W), and D can be halved."""
     if exporting():
         return False
     batch, channels, depth, height = x.shape[0], x.shape[1], x.shape[2], x.shape[3]
@@ -58,19 +58,19 @@ def slow(x: Tensor) -> bool:
 
 
 def exporting() -> bool:
-    """Whether ``torch.export`` traces, which keeps one way through each branch: take those that hold for any size."""
+    """Return whether ``torch.export`` traces. It records one branch only, so take the branch for any size."""
     if torch.jit.is_scripting():
         return False
     return torch.compiler.is_exporting()
 
 
 def joined(halves: Tensor) -> Tensor:
-    """(2 B, C, D, H, W), first all upper, then all lower halves, as whole volumes (B, C, 2 D, H, W)."""
+    """Join halves (2 B, C, D, H, W), first all upper, then all lower ones, to whole volumes (B, C, 2 D, H, W)."""
     return torch.cat(halves.chunk(2), dim=2)
 
 
 def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """Twice convolution 3x3x3, group normalisation (eight channels a group) and leaky ReLU (slope 0.2).
+    """Build a block: twice convolution 3x3x3, group normalisation (8 channels per group), leaky ReLU (slope 0.2).
 
     Args:
         in_channels: Channels of the input.

@@ -1,4 +1,4 @@
-"""Cross-attention that aligns the tokens of two views: the CASA module of Alice."""
+"""Align the tokens of two views by cross-attention: the CASA module of Alice."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,9 +13,9 @@ class CrossAttentionAlignment(nn.Module):
 
     Args:
         dim: Length of the tokens.
-        num_heads, head_dim: Of the attention, any; ``num_heads · head_dim`` need not be ``dim``.
+        num_heads, head_dim: Number and width of the attention heads; ``num_heads · head_dim`` may differ from ``dim``.
         ffn_dim: Width of the feed-forward layer.
-        dropout: Of attention weights and of both branches, in [0, 1).
+        dropout: Dropout rate of the attention weights and of both branches, in [0, 1).
 
     Raises:
         ValueError: an argument outside these bounds; in a call, a wrong shape.
@@ -50,7 +50,7 @@ class CrossAttentionAlignment(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
 
     def forward(self, query: Tensor, context: Tensor) -> Tensor:
-        """(B, Nq, dim) of ``query`` (B, Nq, dim) and ``context`` (B, Nk, dim)."""
+        """Return (B, Nq, dim) for ``query`` (B, Nq, dim) and ``context`` (B, Nk, dim)."""
         dim = self.query.in_features
         for name, tokens in (("query", query), ("context", context)):
             if tokens.ndim != 3 or tokens.shape[2] != dim or len(tokens) != len(query):
@@ -69,5 +69,5 @@ class CrossAttentionAlignment(nn.Module):
         return self.norm2(aligned + F.dropout(forwarded, self.dropout, self.training))
 
     def _heads(self, tokens: Tensor) -> Tensor:
-        """(B, num_heads, N, head_dim) of (B, N, num_heads · head_dim)."""
+        """Reshape (B, N, num_heads · head_dim) to (B, num_heads, N, head_dim)."""
         return tokens.unflatten(2, (self.num_heads, -1)).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Features of a volume for use without training: dense ones, one for the whole, and the image filled in."""
+"""Compute features of a volume for use without training: dense features, a global one, and a restored image."""
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,11 @@ from .tokens import unit_norm
 class DenseFeatureNet(nn.Module):
     """Unit-norm features of a chosen stride, from the decoder of a pre-trained backbone.
 
-    The network of Alice after its training: the projection heads, which only the training needs, are left out.
+    This is the network of Alice after training, without the projection heads that only the training needs.
 
     Args:
         backbone: See ``Backbone``.
-        stride: Voxels of a feature cell along each axis, one of the backbone's ``decoder_strides``.
+        stride: Side of a feature cell in voxels, one of the backbone's ``decoder_strides``.
 
     Raises:
         ValueError: a stride that the backbone's decoder does not have; in a call, another shape.
@@ -43,7 +43,7 @@ class DenseFeatureNet(nn.Module):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, C, ⌈D/stride⌉, ⌈H/stride⌉, ⌈W/stride⌉), unit-norm over C, of ``image`` (B, in_channels, D, H, W).
+        """Return (B, C, ⌈D/stride⌉, ⌈H/stride⌉, ⌈W/stride⌉), unit-norm over C, for ``image`` (B, in_channels, D, H, W).
 
         Volumes are padded with zeros at the far end of each axis to whole coarsest cells: cell i begins at voxel
         ``stride · i``.
@@ -56,12 +56,12 @@ class DenseFeatureNet(nn.Module):
 
     @torch.jit.unused
     def whole(self, image: Tensor) -> Tensor:
-        """One unit-norm vector (B, C') for each volume: the mean of the backbone's coarsest map."""
+        """Return one unit-norm vector per volume (B, C'): the mean of the backbone's coarsest map."""
         return unit_norm(self.backbone(self._padded(image)).encoder[-1].mean(dim=(2, 3, 4)), dim=1)
 
     @torch.jit.unused
     def restore(self, image: Tensor) -> Tensor:
-        """``image`` (B, in_channels, D, H, W) with its hidden blocks, which are 0, filled in."""
+        """Fill in the hidden blocks, which are 0, of ``image`` (B, in_channels, D, H, W)."""
         return self.restoration(self.backbone(image).decoder[-1])
 
     def _padded(self, image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Projection of features to the outputs that self-distillation compares."""
+"""Project features to the outputs that self-distillation compares."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ class Projections(NamedTuple):
     """Outputs of a ``ProjectionHead``.
 
     Attributes:
-        whole: (B, out_dim), of the volume.
-        encoder: (B, N, patch_dim), of the N cells of the coarsest encoder map.
-        decoder: (B, M, patch_dim), of the M cells of a decoder map.
+        whole: (B, out_dim), output of the volume.
+        encoder: (B, N, patch_dim), outputs of the N cells of the coarsest encoder map.
+        decoder: (B, M, patch_dim), outputs of the M cells of a decoder map.
     """
 
     whole: Tensor
@@ -22,7 +22,7 @@ class Projections(NamedTuple):
 
 
 class UnitLinear(nn.Module):
-    """A linear layer without bias whose rows have norm 1, whatever the optimiser makes of its weights.
+    """Linear layer without bias whose rows are normalised to 1 in every pass.
 
     Args:
         in_features, out_features: See ``torch.nn.Linear``.
@@ -33,20 +33,20 @@ class UnitLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(out_features, in_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., out_features) of (..., in_features): cosines where ``x`` has norm 1."""
+        """Return (..., out_features) for ``x`` (..., in_features); these are cosines if ``x`` has norm 1."""
         return F.linear(x, F.normalize(self.weight, dim=1))
 
 
 class ProjectionHead(nn.Module):
-    """One perceptron for the volume and for its cells, to unit vectors, and their cosines with learned prototypes.
+    """Perceptron from the volume and its cells to unit vectors, and their cosines with learned prototypes.
 
     Cells are first mapped to the encoder's width by a linear layer of their own, one for each of the two maps. Volume
     and cells have their own prototypes.
 
     Args:
-        encoder_channels: Of the encoder's coarsest map and of the vector of the volume.
-        decoder_channels: Of the decoder map.
-        out_dim, patch_dim: Prototypes of volumes and of cells.
+        encoder_channels: Channels of the encoder's coarsest map and of the vector of the volume.
+        decoder_channels: Channels of the decoder map.
+        out_dim, patch_dim: Number of prototypes of volumes and of cells.
         hidden_dim: Width of the perceptron's two hidden layers.
         bottleneck_dim: Length of the unit vectors.
 

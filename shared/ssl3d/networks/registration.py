@@ -1,4 +1,4 @@
-"""Registration of two volumes from the features of one backbone: the Z-matching head of GVSL."""
+"""Register two volumes by the features of one backbone: the Z-matching head of GVSL."""
 
 import math
 from typing import NamedTuple
@@ -50,9 +50,9 @@ class AffineHead(nn.Module):
             start_small(layer)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
-        """Matrices (B, 3, 4), output to input, float64, of two bottlenecks (B, in_channels, d, h, w) of equal shape."""
+        """Return matrices (B, 3, 4), output to input, float64, for two bottlenecks (B, in_channels, d, h, w)."""
         pooled = self.trunk(torch.cat([moving, fixed], dim=1)).mean(dim=(2, 3, 4))  # (B, hidden_channels)
-        # float64 is left alone by mixed precision; ONNX Runtime has no cosine in it
+        # mixed precision does not change float64, but ONNX Runtime has no float64 cosine
         precise = torch.float32 if exporting() else torch.float64
         return affine_matrix(
             rotation=self.rotation(pooled).to(precise).clamp(-1, 1) * (math.pi / 9),
@@ -63,7 +63,7 @@ class AffineHead(nn.Module):
 
 
 class FlowHead(nn.Module):
-    """Displacement field from the fine features of two volumes of which one is affinely aligned already.
+    """Displacement field from the fine features of two volumes that are already aligned affinely.
 
     Args:
         in_channels: Channels of the features of one volume.
@@ -79,18 +79,18 @@ class FlowHead(nn.Module):
         start_small(self.flow)
 
     def forward(self, moving: Tensor, fixed: Tensor) -> Tensor:
-        """Displacement (B, 3, d, h, w), in cells of features (B, in_channels, d, h, w)."""
+        """Return the displacement (B, 3, d, h, w), in cells, for features (B, in_channels, d, h, w)."""
         return self.flow(self.trunk(torch.cat([moving, fixed], dim=1)))
 
 
 class ZMatching(nn.Module):
-    """Aligns two volumes from their features: an affine map from the bottlenecks, then a field from fine features.
+    """Head that aligns two volumes: an affine map from the bottlenecks, then a field from fine features.
 
-    The field is computed at the resolution of the backbone's first level and interpolated to full resolution where that
+    The field is computed at the resolution of the backbone's first level, and interpolated to full resolution if that
     level has stride 2.
 
     Args:
-        backbone: Its channels and strides are read; see ``Backbone``.
+        backbone: Backbone of both volumes, whose channels and strides are read; see ``Backbone``.
         affine_channels, flow_channels: Widths of the two heads, multiples of 8.
 
     Source: GVSL, section 3.2, with one convention of axes and identity at zero. (The release samples the image twice,
@@ -118,7 +118,7 @@ class ZMatching(nn.Module):
         aligned = warp_affine(fine_moving, cells, exact=False)
         residual = self.flow(aligned.contiguous(memory_format=torch.channels_last_3d), fine_fixed)
         if residual.dtype != torch.float64:
-            residual = residual.float()  # positions in half precision would be voxels off
+            residual = residual.float()  # positions in half precision would be wrong by voxels
         depth, height, width = fixed.decoder[-1].shape[2:]
         if self.stride > 1:
             scale = float(self.stride)
@@ -132,15 +132,15 @@ class ZMatching(nn.Module):
 
 
 class RegistrationNet(nn.Module):
-    """Registers a moving onto a fixed volume: one backbone for both, and the Z-matching head.
+    """Network that registers a moving to a fixed volume: one backbone for both, and the Z-matching head.
 
     Args:
-        backbone: For one channel; see ``Backbone``.
+        backbone: Backbone for one input channel; see ``Backbone``.
         affine_channels, flow_channels: See ``ZMatching``.
 
     Raises:
         ValueError: a width that is no multiple of 8; a backbone without a decoder map at the stride of its first
-            encoder map; an input that has not two channels.
+            encoder map; an input without exactly two channels.
 
     Examples:
         >>> RegistrationNet(UNet3d())(torch.zeros(1, 2, 32, 32, 32)).shape
@@ -172,6 +172,6 @@ class RegistrationNet(nn.Module):
 
 
 def start_small(layer: nn.Linear | nn.Conv3d) -> None:
-    """Let a layer begin close to zero, so that registration begins close to the identity, with gradients everywhere."""
+    """Initialise a layer close to zero, so that registration starts near the identity, with gradients everywhere."""
     nn.init.normal_(layer.weight, std=1e-3)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]

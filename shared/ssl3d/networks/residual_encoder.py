@@ -1,4 +1,4 @@
-"""The residual-encoder U-Net backbone, as nnU-Net has it."""
+"""The residual-encoder U-Net backbone of nnU-Net."""
 
 from typing import List, Sequence
 
@@ -16,7 +16,7 @@ class ResidualBlock(nn.Module):
     """Two convolutions 3x3x3 beside a shortcut: mean pooling for the stride, a convolution 1x1x1 for other channels.
 
     Args:
-        in_channels, out_channels: At least 1.
+        in_channels, out_channels: Channels of input and output, at least 1.
         stride: Stride of the first convolution, 1 or 2.
     """
 
@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
         self.activation = nn.LeakyReLU(0.01, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, out_channels, D / stride, ...) of ``x`` (B, in_channels, D, H, W)."""
+        """Return (B, out_channels, D / stride, ...) for ``x`` (B, in_channels, D, H, W)."""
         return self.activation(self.second(self.first(x)) + self.project(self.pool(x)))
 
 

@@ -12,7 +12,7 @@ class RestorationHead(nn.Sequential):
 
     Args:
         in_channels: Channels of the backbone's finest map.
-        hidden_channels: A multiple of 4.
+        hidden_channels: Channels of the hidden layer, a multiple of 4.
         out_channels: Channels of the image.
 
     Raises:
@@ -32,5 +32,5 @@ class RestorationHead(nn.Sequential):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Image (B, out_channels, D, H, W) of features (B, in_channels, D, H, W)."""
+        """Return the image (B, out_channels, D, H, W) for features (B, in_channels, D, H, W)."""
         return super().forward(features)

@@ -11,17 +11,17 @@ STRIDES = (2, 4, 8, 16, 32)
 
 
 class SwinUNETRBackbone(Backbone, SwinUNETR):
-    """MONAI's SwinUNETR without its last convolution, giving feature maps at every level.
+    """MONAI's SwinUNETR without its last convolution, with feature maps at every level.
 
     The encoder maps are the five of the Swin transformer, the decoder maps those of the convolutional decoder. Names of
     the weights are MONAI's (``swinViT.*``, ``encoder1.*``, ``decoder5.*``), so that published checkpoints load.
 
-    It cannot be scripted, as no Swin transformer of MONAI can: a trace holds one size of the input.
+    It cannot be scripted, like all Swin transformers of MONAI. A trace works for one input size only.
 
     Args:
         in_channels: Channels of the input, at least 1.
         feature_size: Width of the finest map, a multiple of 12.
-        use_v2: With a residual convolution block before each stage of the transformer.
+        use_v2: Whether to put a residual convolution block before each stage of the transformer.
         **swin: Further arguments of ``monai.networks.nets.SwinUNETR``, such as ``use_checkpoint``.
 
     Raises:
@@ -48,7 +48,7 @@ class SwinUNETRBackbone(Backbone, SwinUNETR):
         self.decoder_strides = (*STRIDES[-2::-1], 1)
 
     def forward(self, x: Tensor) -> Features:
-        """Feature maps of ``x`` (B, in_channels, D, H, W), which may have any spatial size.
+        """Return the feature maps of ``x`` (B, in_channels, D, H, W), which may have any spatial size.
 
         The input is padded with zeros, evenly on both sides, to a multiple of 32. Only the last decoder map is cropped
         back; all others are on the padded grid.

@@ -1,4 +1,4 @@
-"""Networks for downstream tasks: a backbone and a head, so that pre-trained weights are copied key for key."""
+"""Networks for downstream tasks: a backbone and a head, so that names of pre-trained weights match."""
 
 from torch import Tensor, nn
 
@@ -10,10 +10,10 @@ class VoxelwiseNet(nn.Module):
 
     Args:
         backbone: See ``Backbone``.
-        out_channels: At least 1.
+        out_channels: Channels of the output, at least 1.
 
     Raises:
-        ValueError: when ``out_channels`` is below 1, or the backbone lacks what heads need.
+        ValueError: ``out_channels`` is below 1, or the backbone does not fulfil its contract.
     """
 
     def __init__(self, backbone: Backbone, out_channels: int) -> None:
@@ -26,12 +26,12 @@ class VoxelwiseNet(nn.Module):
         self.head = nn.Conv3d(backbone.decoder_channels[-1], out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, out_channels, D, H, W) of ``x`` (B, C, D, H, W); no activation at the end."""
+        """Return (B, out_channels, D, H, W) for ``x`` (B, C, D, H, W), without activation."""
         return self.head(self.backbone(x).decoder[-1])
 
 
 class SegmentationNet(VoxelwiseNet):
-    """Gives logits of classes, background included; see ``VoxelwiseNet``.
+    """Network that returns logits of classes, background included; see ``VoxelwiseNet``.
 
     Examples:
         >>> SegmentationNet(UNet3d(), out_channels=3)(torch.zeros(1, 1, 32, 32, 32)).shape
@@ -40,7 +40,7 @@ class SegmentationNet(VoxelwiseNet):
 
 
 class ReconstructionNet(VoxelwiseNet):
-    """Gives an image; see ``VoxelwiseNet``.
+    """Network that returns an image; see ``VoxelwiseNet``.
 
     Examples:
         >>> ReconstructionNet(UNet3d(), out_channels=1)(torch.zeros(1, 1, 32, 32, 32)).shape

@@ -1,4 +1,4 @@
-"""Tokens and an embedding of a volume from one backbone: the network that S2DC trains and that is used afterwards."""
+"""Compute tokens and an embedding of a volume from one backbone: the network of S2DC."""
 
 from typing import List
 
@@ -11,11 +11,11 @@ from .base import Backbone, check_contract
 class TokenHead(nn.Sequential):
     """Three linear layers, the first two with layer normalisation and ReLU: (..., in) to (..., out) channels.
 
-    Layer normalisation, not batch normalisation as in the release: a token then depends on nothing else in the batch,
-    training equals inference, and several processes need not talk.
+    Layer normalisation replaces the batch normalisation of the release. A token then does not depend on the rest of the
+    batch, training equals inference, and processes need not communicate.
 
     Args:
-        in_channels, hidden_channels, out_channels: At least 1.
+        in_channels, hidden_channels, out_channels: Channels of input, hidden layers and output, at least 1.
 
     Raises:
         ValueError: a number of channels below 1.
@@ -42,12 +42,12 @@ class TokenNet(nn.Module):
     """Unit-norm tokens of a chosen stride, and one unit-norm embedding, of a volume.
 
     The tokens come from the backbone's encoder map of that stride, the embedding from the mean of its coarsest map,
-    each through a head of its own. The decoder has no part in it: its weights are frozen.
+    each through a head of its own. The decoder is not used, and its weights are frozen.
 
     Args:
         backbone: See ``Backbone``.
-        stride: Voxels of a token along each axis, one of the backbone's ``encoder_strides``.
-        hidden_channels, out_channels: Of the heads.
+        stride: Side of a token in voxels, one of the backbone's ``encoder_strides``.
+        hidden_channels, out_channels: Channels of the heads, see ``TokenHead``.
 
     Raises:
         ValueError: a stride that the backbone does not have.
@@ -77,7 +77,7 @@ class TokenNet(nn.Module):
         self.global_head = TokenHead(widths[-1], hidden_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Unit-norm tokens (B, out_channels, d, h, w) of ``x`` (B, C, D, H, W), on the backbone's padded grid."""
+        """Return unit-norm tokens (B, out_channels, d, h, w) of ``x`` (B, C, D, H, W), on the padded grid."""
         return self.tokens(self.encode(x))
 
     def encode(self, x: Tensor) -> List[Tensor]:
@@ -85,11 +85,11 @@ class TokenNet(nn.Module):
         return self.backbone.encode(x)
 
     def tokens(self, maps: List[Tensor]) -> Tensor:
-        """Unit-norm tokens (B, out_channels, d, h, w), float32 at least, of encoder maps."""
+        """Return unit-norm tokens (B, out_channels, d, h, w), float32 at least, of encoder maps."""
         return unit_norm(self.token_head(maps[self.level].movedim(1, -1))).movedim(-1, 1)
 
     def embedding(self, maps: List[Tensor]) -> Tensor:
-        """Unit-norm embeddings (B, out_channels), float32 at least, of encoder maps."""
+        """Return unit-norm embeddings (B, out_channels), float32 at least, of encoder maps."""
         return unit_norm(self.global_head(maps[-1].mean(dim=(2, 3, 4))))
 
 

@@ -11,11 +11,11 @@ from .convolution import CHANNELS_PER_GROUP, Upsampling, conv_block
 
 
 class UNet3d(Backbone):
-    """3D U-Net with free widths that gives its feature maps at every level.
+    """3D U-Net with configurable widths that returns its feature maps at every level.
 
     With ``channels=(32, 64, 128, 256, 512), stem_stride=1`` it is the network of GVSL (He et al., CVPR 2023,
-    https://arxiv.org/abs/2303.00874, appendix B) to the last number. ``stem_stride=2`` halves the grid before the first
-    level, which makes a step several times cheaper, and brings the last map back by one transposed convolution.
+    https://arxiv.org/abs/2303.00874, appendix B) exactly. ``stem_stride=2`` halves the grid before the first level,
+    which makes a step several times cheaper, and upsamples the last map by one transposed convolution.
 
     Weights are kept channels-last, the layout in which 3D convolutions run fastest on CPUs and on tensor cores.
 
@@ -64,7 +64,7 @@ class UNet3d(Backbone):
         self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Features:
-        """Feature maps of ``x`` (B, in_channels, D, H, W), which may have any spatial size.
+        """Return the feature maps of ``x`` (B, in_channels, D, H, W), which may have any spatial size.
 
         The input is padded with zeros, evenly on both sides, to a multiple of the coarsest stride. Only the last
         decoder map is cropped back; all others are on the padded grid.

@@ -1,4 +1,4 @@
-"""What a maintainer needs for a release: measured costs, networks for other runtimes, packed bundles, zoos of them."""
+"""Prepare releases: benchmarks, export to other runtimes, packed bundles, zoos."""
 
 from .bench.inference import bench_inference
 from .bench.step import bench

@@ -1,11 +1,11 @@
-"""The processes of a study, which end together with it."""
+"""Run the processes of a study, and end them together with the study."""
 
 import subprocess
 import threading
 from collections.abc import Sequence
 from typing import Any
 
-PATIENCE = 10  # seconds that a process has to end by itself
+PATIENCE = 10  # seconds to wait for a process to end
 
 
 class Processes:
@@ -25,7 +25,7 @@ class Processes:
         """Return the exit status of a command.
 
         Args:
-            command: The program and its arguments.
+            command: Program with its arguments.
             options: See ``subprocess.Popen``.
 
         Raises:

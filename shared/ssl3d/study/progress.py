@@ -1,4 +1,4 @@
-"""The progress of a study: trained epochs, and the time that trainings and evaluations still take."""
+"""Show the progress of a study: trained epochs, and the remaining time of trainings and evaluations."""
 
 import csv
 import logging
@@ -48,7 +48,7 @@ class StudyProgress:
         self.bar.close()
 
     def left(self, elapsed: float, done: int) -> float | None:
-        """Return the seconds that the study still takes; None while nothing tells.
+        """Estimate the remaining seconds of the study; None while there is nothing to estimate from.
 
         Until the first evaluation has ended, an evaluation counts as one epoch.
 

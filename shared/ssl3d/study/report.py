@@ -1,4 +1,4 @@
-"""The report of a study: one table, the score of each case, one picture."""
+"""Write the report of a study: one table, the score of each case, one picture."""
 
 import csv
 import itertools
@@ -24,12 +24,12 @@ DICE, DIFFERENCE = "mean Dice (95 % interval)", "difference from scratch"  # col
 
 
 class Outcome(NamedTuple):
-    """A row of the table, as the picture shows it.
+    """Row of the table, in the form for the picture.
 
     Attributes:
-        start, labels: Of the runs.
+        start, labels: Starting weights and number of labels of the runs.
         dice: Mean Dice and its interval.
-        difference: The same of the difference from scratch; None where there is none.
+        difference: Estimate of the difference from training from scratch; None without such runs.
     """
 
     start: str
@@ -93,7 +93,7 @@ def write_report(
 
 
 def _class_names(folder: Path, bundle: Path, count: int) -> list[str]:
-    """Names of the scored classes: of the weights' passport, else of the bundle's metadata, else numbers."""
+    """Return the names of the scored classes, from the weights' passport, else the bundle's metadata, else numbers."""
     files = [
         file for file in (folder / "model.pt", folder / "demo" / "model.pt") if file.with_suffix(".json").is_file()
     ]
@@ -143,7 +143,7 @@ def _interval(value: Estimate, sign: str = "") -> str:
 
 
 def _means(arm: Arm) -> np.ndarray:
-    """(seeds, cases), mean over the classes."""
+    """Return the mean over the classes (seeds, cases)."""
     return mean_of(arm.dice)
 
 
@@ -174,8 +174,8 @@ def outcomes(arms: Sequence[Arm]) -> list[Outcome]:
 def draw(rows: Sequence[Outcome], path: Path, title: str) -> None:
     """Draw mean Dice and its difference from scratch against the number of labels, with intervals, as a PNG.
 
-    Each start has one colour. Without a row that has a difference, the second panel is left out. The file is replaced
-    at once.
+    Each start has one colour. If no row has a difference, the second panel is left out. The file is replaced
+    atomically.
     """
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Label-efficiency study: one bundle, several numbers of labels, starting weights and seeds, one table."""
+"""Run a label-efficiency study: one bundle, several numbers of labels, starting weights and seeds, one table."""
 
 import itertools
 import logging
@@ -29,11 +29,11 @@ FILE = "study.json"
 
 
 class Step(NamedTuple):
-    """A process of a run.
+    """Process of a run.
 
     Attributes:
-        command: The program and its arguments.
-        result: The file that proves that it was done.
+        command: Program with its arguments.
+        result: File that exists after the process has succeeded.
     """
 
     command: list[str]
@@ -55,10 +55,10 @@ def study(
 ) -> Path:
     """Train and evaluate every combination as processes of ``python -m monai.bundle run``, and report on them.
 
-    What cannot work is refused before the first training. Finished parts are not repeated, so a study that was stopped
-    goes on where it was; an unfinished training resumes from its checkpoint. All runs share the bundle's settings: the
-    same steps, the same validation. The report is the table ``<section>.md``, the score of each case in
-    ``<section>.csv`` and the picture ``<section>.png``.
+    Invalid settings are refused before the first training. Finished parts are not repeated, so a stopped study
+    continues when it is started again, and an unfinished training resumes from its checkpoint. All runs share the
+    bundle's settings, such as the number of steps and the validation. The report is the table ``<section>.md``, the
+    score of each case in ``<section>.csv`` and the picture ``<section>.png``.
 
     Args:
         bundle: Folder of a segmentation bundle.
@@ -71,7 +71,7 @@ def study(
         folds: Number of folds of a cross-validation over all labelled cases but a declared test section; the number of
             cases gives leave-one-out. Each fold is trained without validation, so that its cases choose no weights.
             None: no cross-validation.
-        jobs: Processes at a time, one thread each.
+        jobs: Number of processes at a time, with one thread each.
         settings: Keys of the bundle's config and their values, for trainings and evaluations.
 
     Returns:
@@ -80,8 +80,8 @@ def study(
     Raises:
         FileNotFoundError: no such bundle, data or weights.
         ValueError: settings, labels, section or folds that cannot work.
-        RuntimeError: a run failed; names its log.
-        KeyboardInterrupt: with a sentence on how to go on; the runs have ended.
+        RuntimeError: a run failed; the message names its log.
+        KeyboardInterrupt: the study was interrupted and its runs have ended; the message says how to continue.
     """
     bundle, root, settings = Path(bundle).resolve(), Path(output_dir).resolve(), dict(settings or {})
     parser = check_settings(bundle, settings)
@@ -128,7 +128,7 @@ def study(
 
 
 def _run_all(work: Sequence[tuple[Run, list[Step]]], root: Path, bundle: Path, epochs: int, jobs: int) -> None:
-    """Train and evaluate all runs, several at a time; an interruption ends their processes."""
+    """Train and evaluate all runs, several at a time; end their processes on an interruption."""
     processes = Processes()
     folders = [run.folder(root) for run, _ in work]
     waiting = sum(not evaluation.result.is_file() for _, (_, evaluation) in work)
@@ -148,14 +148,14 @@ def _run_all(work: Sequence[tuple[Run, list[Step]]], root: Path, bundle: Path, e
             for future in futures:
                 future.result()
         except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)  # what has not begun need not fail too
+            pool.shutdown(wait=False, cancel_futures=True)  # runs that have not begun should not fail too
             if isinstance(error, KeyboardInterrupt):
                 processes.stop()
             raise
 
 
 def claim(root: Path, facts: Mapping[str, str]) -> None:
-    """Keep what all runs of a study share in ``study.json``, and refuse a folder that holds results of something else.
+    """Store what all runs of a study share in ``study.json``; refuse a folder with the results of another study.
 
     Raises:
         ValueError: The folder's study has another bundle, data set or setting; the message names each difference.
@@ -173,7 +173,7 @@ def claim(root: Path, facts: Mapping[str, str]) -> None:
 def _commands(
     run: Run, root: Path, dataset_dir: Path, section: str, settings: Sequence[str], synthetic: bool
 ) -> list[Step]:
-    """Training and evaluation of a run."""
+    """Return the steps of a run: training and evaluation."""
     folder = run.folder(root)
     models = folder / "demo" if synthetic else folder  # where a run writes its weights
     common = [
@@ -188,10 +188,10 @@ def _commands(
 
 
 def _execute(step: Step, bundle: Path, folder: Path, processes: Processes) -> bool:
-    """Run a step unless it is done already; return whether it was run.
+    """Run a step unless it is already done; return whether it was run.
 
     Raises:
-        RuntimeError: It failed; names its log.
+        RuntimeError: The step failed; the message names its log.
     """
     if step.result.is_file():
         return False

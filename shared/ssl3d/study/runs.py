@@ -1,4 +1,4 @@
-"""The runs of a study, and what is refused before any of them trains."""
+"""List the runs of a study, and check its settings before any run trains."""
 
 import difflib
 import json
@@ -26,14 +26,14 @@ OWN = {  # keys of a bundle that the study sets itself -> what to use instead
     "weights": "--pretrained",
     "section": "--section",
     "resume": "nothing: a study always goes on where it was",
-    "model_dir": "nothing: weights lie in the folder of each run",
+    "model_dir": "nothing: weights are in the folder of each run",
 }
 METRIC = "val_mean_dice"
 HELD_OUT = "test"  # section of a fold's cases
 
 
 class Run(NamedTuple):
-    """One training of a study.
+    """Training of a study.
 
     Attributes:
         pretrained: Starting weights, as the bundle's key of that name; ``none`` is training from scratch.
@@ -124,7 +124,7 @@ def check_runs(divided: Split, labels: Sequence[str], section: str) -> None:
         section: Section to evaluate.
 
     Raises:
-        ValueError: with what does not suffice and what to do.
+        ValueError: there are too few cases; the message says what to do.
     """
     if section not in SECTIONS:
         raise ValueError(f"section must be one of {', '.join(SECTIONS)}, got {section!r}.")
@@ -158,7 +158,7 @@ def check_labels(labels: Sequence[str], most: int, found: str, remedy: str = "")
 
 
 def write_folds(source: Source, divided: Split, count: int, root: Path) -> list[Path]:
-    """Write a split file per fold, with the fold's cases under ``test`` and nothing to validate on.
+    """Write one split file per fold, with the fold's cases under ``test`` and without validation cases.
 
     The cases that the data set declares for test are left out.
 
@@ -192,7 +192,7 @@ def smallest_training(files: Sequence[Path]) -> int:
 
 
 def settings_as_text(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Values as Fire has read them, as text that Fire reads alike in the runs."""
+    """Convert values that Fire has read back to text that Fire reads as the same values in the runs."""
     return {key: _as_text(value) for key, value in settings.items()}
 
 

@@ -1,4 +1,4 @@
-"""The scores of a study's runs, and their means."""
+"""Read the scores of a study's runs, and average them."""
 
 import csv
 import itertools
@@ -13,17 +13,17 @@ from ..files.texts import read_json
 from ..tasks.statistics import Estimate, estimate
 from .runs import METRIC, Run
 
-FEW = 5  # cases: with fewer an interval over cases means nothing
+FEW = 5  # with fewer cases an interval over cases is meaningless
 
 
 class Arm(NamedTuple):
-    """The runs of all seeds from one start with one number of labels.
+    """Scores of the runs of all seeds with the same start and number of labels.
 
     Attributes:
         labels: Number of labelled cases, as in ``4`` or ``all (25)``.
         dice: (seeds, cases, classes).
         distance: The same, 95th percentile of the surface distance in voxels; infinite where a class was missed.
-        cases: Their names, (cases,).
+        cases: Names of the cases, (cases,).
         history: Rows of each seed's ``history.csv``.
     """
 
@@ -36,9 +36,9 @@ class Arm(NamedTuple):
 
     @property
     def last_third(self) -> float:
-        """What the validation Dice gained over the last third of the steps, in points, mean over the seeds.
+        """Gain of the validation Dice over the last third of the steps, in points, averaged over the seeds.
 
-        From the last validation in the first two thirds to the last one; nan where there are not both.
+        The gain is measured from the last validation in the first two thirds to the last one; nan without these two.
         """
         gains = []
         for rows in self.history:
@@ -49,7 +49,7 @@ class Arm(NamedTuple):
 
 
 def read_arm(runs: Sequence[Run], root: Path, section: str) -> Arm:
-    """Scores of the runs of all seeds from one start with one number of labels; folds are joined."""
+    """Read the scores of all seeds with the same start and number of labels; join folds."""
     dice, distance = [], []
     for _, folds in itertools.groupby(sorted(runs, key=lambda run: run.seed), key=lambda run: run.seed):
         places = [run.folder(root) / section for run in folds]
@@ -87,14 +87,14 @@ def _written(folder: Path, name: str) -> Path:
 
 
 def _joined(parts: Sequence[tuple[list[str], np.ndarray]]) -> tuple[list[str], np.ndarray]:
-    """Names and scores of all folds, cases sorted by name."""
+    """Join names and scores of all folds, cases sorted by name."""
     names = [name for found, _ in parts for name in found]
     order = sorted(range(len(names)), key=names.__getitem__)
     return [names[number] for number in order], np.concatenate([scores for _, scores in parts])[order]
 
 
 def _scores(file: Path) -> tuple[list[str], np.ndarray]:
-    """Names (cases,) and scores (cases, classes) of one run, cases sorted by name."""
+    """Read names (cases,) and scores (cases, classes) of one run, cases sorted by name."""
     with file.open(newline="") as stream:
         _, *rows = csv.reader(stream)  # below the header: case, classes, mean over classes
     rows.sort()

@@ -21,7 +21,7 @@ class Canvas:
         signals: Signal of each tissue, shape ``(C,)`` for C images.
 
     Attributes:
-        points: As above.
+        points: Points as above.
         labels: Shape ``(X, Y, Z)``, uint8, zero at first.
         images: Shape ``(C, X, Y, Z)``, float32, air at first.
     """

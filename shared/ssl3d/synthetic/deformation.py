@@ -19,9 +19,9 @@ class Frame:
     """The cube of the template that a deformation field covers; at its border the field vanishes.
 
     Attributes:
-        extent: From the centre to a face, mm.
+        extent: Distance from the centre to a face, mm.
         spacing: Between the nodes of the field, mm.
-        centre: In the template, mm.
+        centre: Centre in the template, mm.
     """
 
     extent: float
@@ -61,7 +61,7 @@ class Deformation:
     are exact.
 
     Args:
-        frame: Where in the template the field lives.
+        frame: Region of the template in which the field is defined.
         generator: Source of the random velocity.
         matrix: Shape ``(3, 3)``, linear part M.
         translation: Shape ``(3,)``, t in mm.
@@ -157,7 +157,7 @@ def interpolate(field: torch.Tensor, points: np.ndarray, frame: Frame) -> np.nda
     Args:
         field: Shape ``(1, C, X, Y, Z)`` of any resolution, its border nodes on the faces of the frame.
         points: Shape ``(3, ...)``, template coordinates in mm.
-        frame: Where the field lies in the template.
+        frame: Region of the template in which the field is defined.
 
     Returns:
         Shape ``(C, ...)``, in the dtype of ``points``.

@@ -25,7 +25,7 @@ class LabelMaps:
     """A folder of label maps (``.nii``, ``.nii.gz``): the template of subject i is map ``i`` modulo their number.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the files.
 
     Attributes:
         ids: All label ids of the folder, ascending, 0 first; a subject's label k stands for ``ids[k]``.

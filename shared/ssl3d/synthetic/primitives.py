@@ -83,7 +83,7 @@ def angle_from_back(points: np.ndarray, levels: tuple[Level, ...]) -> np.ndarray
 
     Args:
         points: Shape ``(3, ...)``, mm.
-        levels: As of ``outline``.
+        levels: See ``outline``.
 
     Returns:
         Shape ``(...)``, degrees.

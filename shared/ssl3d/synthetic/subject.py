@@ -25,7 +25,7 @@ class Subject:
     """A subject as it is written.
 
     Attributes:
-        images: By contrast; shape ``(X, Y, Z)``, int16.
+        images: Contrast -> image of shape ``(X, Y, Z)``, int16.
         label: Shape ``(X, Y, Z)``, uint8.
         field: Shape ``(X, Y, Z, 3)``, float32: displacement from each voxel to its point of the template, mm, RAS.
         affine: Shape ``(4, 4)``, voxel to world (mm, RAS).

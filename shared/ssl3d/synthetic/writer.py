@@ -54,8 +54,8 @@ def synthesize(
               structures of the MM-WHS challenge and, as an eighth label, the coronary arteries: these lie outside of
               the seven, so that one label map holds both.
         output_dir: New or empty folder, or one with a set of the same settings.
-        subjects: How many, at least 1.
-        seed: From 0 up.
+        subjects: Number of subjects, at least 1.
+        seed: Seed of the subjects, at least 0.
         size: Voxels along an axis of a ``brain_mri`` volume, so 192 / size mm each, or of a slice of a CT, so about 370
             / size mm each (190 / size of a heart), at least 16. The crops of ``hippocampus_mri`` keep their own sizes
             (31-43 x 40-59 x 24-47).

@@ -1,4 +1,4 @@
-"""Applications, one folder each, with their metrics, reports and pictures; drawing is shared."""
+"""Applications, one folder each, with metrics, reports and pictures; they share the code for drawing."""
 
 from .statistics import Estimate, estimate
 from .views_preview import ViewsPreview

@@ -19,7 +19,7 @@ from .palette import HIDDEN, class_colour, class_colours
 logger = logging.getLogger(__name__)
 
 SYNTHETIC = "mechanics only: synthetic anatomy"
-MAX_ASPECT = 4.0  # of a panel in a layout: thin slabs still leave room for their titles
+MAX_ASPECT = 4.0  # largest width over height of a panel, so that thin slabs leave room for their titles
 GAP = 0.08  # inches between panels
 LINE = 0.24  # inches of a title's line
 LETTER, HANDLE = 0.068, 0.7  # inches of a legend's mean letter, and of its line and gaps
@@ -27,7 +27,7 @@ LETTER, HANDLE = 0.068, 0.7  # inches of a legend's mean letter, and of its line
 
 @contextmanager
 def never_fatal(picture: Path) -> Iterator[None]:
-    """Log whatever goes wrong while ``picture`` is drawn: no run is lost for a picture of it."""
+    """Log errors while ``picture`` is drawn instead of raising, so that no picture can end a run."""
     try:
         yield
     except Exception as error:
@@ -38,11 +38,11 @@ class Plane(NamedTuple):
     """A direction from which to look at a volume that is oriented RAS.
 
     Attributes:
-        name: Of the plane.
-        seen: Where the viewer stands.
+        name: Name of the plane.
+        seen: Position of the viewer.
         axis: Axis of the volume across the plane.
         across, up: Axes of the volume in the plane; both run against the columns and rows of the picture.
-        left, top: What of the patient is there in the picture.
+        left, top: Sides of the patient at the left and at the top of the picture.
     """
 
     name: str
@@ -81,12 +81,12 @@ def pixels_of(points: np.ndarray, shape: Sequence[int], plane: Plane) -> np.ndar
 
 
 def fullest(mask: np.ndarray, plane: Plane, share: float = 1.0) -> int:
-    """Return the slice nearest to the middle of those that hold at least ``share`` of what the fullest one holds.
+    """Return the slice nearest to the middle among those with at least ``share`` of the voxels of the fullest slice.
 
     Args:
         mask: (D, H, W), anything that is not 0 counts.
         plane: Plane of the slices.
-        share: In (0, 1]; an empty mask gives the middle slice.
+        share: Share of the fullest slice, in (0, 1]; an empty mask gives the middle slice.
     """
     counts = (np.asarray(mask) != 0).sum(axis=(plane.across, plane.up))
     candidates = np.flatnonzero(counts >= share * counts.max())
@@ -100,7 +100,7 @@ def aspect_of(shape: Sequence[int], spacing: Sequence[float], plane: Plane) -> f
 
 
 def spacing_of(image: Any) -> list[float]:
-    """Return mm per voxel along D, H, W of an image, or of the first of a batch; 1, 1, 1 where there is no affine."""
+    """Return mm per voxel along D, H, W of an image, or of the first of a batch; 1, 1, 1 without affine."""
     affine = getattr(image, "affine", None)
     if affine is None:
         return [1.0, 1.0, 1.0]
@@ -136,9 +136,9 @@ def show(
         picture: (rows, columns) intensities or (rows, columns, 3 or 4) colours, row 0 at the top; NaN means hidden.
         plane: Plane of the picture.
         spacing: Mm per voxel of the volume along D, H, W.
-        window: Intensities drawn black and white.
+        window: Intensities to draw as black and white.
         title: Title of the panel.
-        letters: Whether to draw the letters; another image of the panel may have them.
+        letters: Whether to draw the letters.
         options: Further arguments of ``imshow``.
 
     Returns:
@@ -211,7 +211,7 @@ def fit(aspects: Sequence[float], height: float, least: float = 7.0, most: float
 
     Args:
         aspects: Width over height of each panel of the row.
-        height: Height of a panel where the bounds allow it.
+        height: Height of a panel, if the bounds allow it.
         least: Smallest width.
         most: Largest width.
     """
@@ -221,6 +221,6 @@ def fit(aspects: Sequence[float], height: float, least: float = 7.0, most: float
 
 
 def save(figure: Any, path: Path) -> None:
-    """Write a figure as a PNG that replaces a former one at once."""
+    """Write a figure as a PNG, atomically."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)

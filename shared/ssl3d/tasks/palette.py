@@ -1,16 +1,16 @@
-"""The colours of all pictures: one of a class id, wherever that class is drawn, and one of a curve."""
+"""Define the colours of all pictures: one per class id and one per curve, the same in every picture."""
 
 from collections.abc import Iterable
 
-# The first seven are told apart by readers with any colour vision (Okabe and Ito); the others extend them.
+# Readers with any colour vision can distinguish the first seven (Okabe and Ito); the others extend them.
 PALETTE = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
     *("#ff00ff", "#8c510a", "#7fff00", "#9467bd", "#00ffff", "#ff9896", "#b0b0b0"),
     *("#808000", "#e31a1c", "#1f3fff", "#bcf60c", "#fabebe", "#008080"),
 )
-# Of curves and points on white, where yellow would not show; black comes first, for the baseline.
+# For curves and points on white, without yellow, which would not show. Black comes first, for the baseline.
 CURVES = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c510a")
-HIDDEN = "#31506f"  # of voxels that a network does not see
+HIDDEN = "#31506f"  # voxels that a network does not see
 
 
 def class_colour(number: int) -> str:

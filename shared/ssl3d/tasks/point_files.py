@@ -1,4 +1,4 @@
-"""Named points on disk: CSV, JSON, and the fiducials of 3D Slicer."""
+"""Read and write named points: CSV, JSON, and the fiducials of 3D Slicer."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ SCHEMA = (
     "markups-schema-v1.0.3.json#"
 )
 AXES = {"world": "xyz", "voxel": "ijk"}  # names of the columns of a CSV
-# What Slicer writes, or has written; the numbers are its old names.
+# Names of coordinate systems in Slicer's files; the numbers are those of older versions.
 SIGNS = {"RAS": (1, 1, 1), "0": (1, 1, 1), "LPS": (-1, -1, 1), "1": (-1, -1, 1)}
 
 
@@ -27,15 +27,16 @@ def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple
     """Read named points.
 
     Args:
-        path: By its ending ``.csv``, with the columns ``name, x, y, z`` (voxels: ``name, i, j, k``); ``.mrk.json``,
-            point lists of 3D Slicer, in LPS or RAS as the file says, whose points that were never placed are left out
-            with a warning; any other ``.json``: an object from each name to
-            ``[x, y, z]`` or to an object with ``world`` (``voxel``), as synthetic landmarks have it.
-        coordinates: ``world``, mm, RAS+; or ``voxel``, along the axes of the scan's file, 0 at the centre of the first.
+        path: File of points. ``.csv``: columns ``name, x, y, z`` (voxels: ``name, i, j, k``). ``.mrk.json``: point
+            lists of 3D Slicer, in LPS or RAS as the file says; points that were never placed are left out with a
+            warning. Any other ``.json``: an object from each name to ``[x, y, z]`` or to an object with ``world``
+            (``voxel``), as for synthetic landmarks.
+        coordinates: ``world``, mm, RAS+; or ``voxel``, along the axes of the scan's file, 0 at the centre of the first
+            voxel.
 
     Raises:
-        ValueError: another ending or another word for the coordinates, Slicer's points as voxels, a file that cannot be
-            read as such, a name that stands twice, or a coordinate that is no finite number; with the file's name.
+        ValueError: another extension or another word for the coordinates, Slicer's points as voxels, a file that cannot
+            be read as such, a duplicate name, or a coordinate that is no finite number. The message names the file.
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
@@ -53,7 +54,7 @@ def read_points(path: str | Path, coordinates: str = "world") -> dict[str, tuple
     points: dict[str, tuple[float, float, float]] = {}
     for name, place in entries:
         if name in points:
-            raise ValueError(f"{path}: the name {name!r} stands twice. Give each point a name of its own.")
+            raise ValueError(f"{path}: duplicate point name {name!r}. Point names must be unique.")
         if len(place) != 3 or not all(math.isfinite(value) for value in place):
             raise ValueError(f"{path}: point {name!r} must have three finite coordinates, got {place}.")
         x, y, z = place
@@ -70,9 +71,9 @@ def write_points(
     """Write named points in the format of the ending, see :func:`read_points`; Slicer's in LPS, as Slicer does.
 
     Args:
-        path: Of the file; its folder must exist.
-        points: Three numbers by name, in these coordinates.
-        scores: Of some or all points, kept beside them.
+        path: Output file, whose folder must exist.
+        points: Name -> three numbers in ``coordinates``.
+        scores: Scores of some or all points, written beside the points.
         coordinates: See :func:`read_points`.
 
     Raises:
@@ -126,7 +127,7 @@ def _from_json(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
     def no_double(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         if len(set(names)) < len(names):
-            raise ValueError(f"a name stands twice among {', '.join(names)}")
+            raise ValueError(f"duplicate name among {', '.join(names)}")
         return dict(pairs)
 
     content = json.loads(text, object_pairs_hook=no_double)
@@ -135,7 +136,7 @@ def _from_json(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
 
 
 def _from_slicer(text: str, coordinates: str) -> list[tuple[str, list[float]]]:
-    entries, unplaced = [], []  # in mm, always: ``_kind`` has refused other coordinates
+    entries, unplaced = [], []  # always in mm, because ``_kind`` has refused other coordinates
     for markup in json.loads(text)["markups"]:
         system, unit = str(markup.get("coordinateSystem", "LPS")), markup.get("coordinateUnits", "mm")
         if system not in SIGNS or unit != "mm":

@@ -1,4 +1,4 @@
-"""Means with intervals that say over what they were taken."""
+"""Estimate means with intervals over cases and deviations over seeds."""
 
 from typing import NamedTuple
 
@@ -7,10 +7,10 @@ from scipy.stats import bootstrap
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds and cases.
+    """Mean over seeds and cases.
 
     Attributes:
-        mean: Over all.
+        mean: Mean over all seeds and cases.
         low, high: 95 % interval over cases.
         seed_sd: Standard deviation of the seeds' means; nan with one seed.
     """
@@ -22,11 +22,11 @@ class Estimate(NamedTuple):
 
 
 def estimate(scores: np.ndarray) -> Estimate:
-    """Mean of ``scores`` (seeds, cases) with its interval.
+    """Estimate the mean of ``scores`` (seeds, cases) with its interval.
 
-    The interval is a BCa bootstrap over the cases (10 000 resamples) of each case's mean over the seeds: how the mean
-    would vary with other patients. How it varies with the labelled set and the initial weights is ``seed_sd``. Entries
-    that are not finite (a surface distance where a structure is missing) are left out of the means.
+    The interval is a BCa bootstrap over the cases (10 000 resamples) of each case's mean over the seeds. It shows how
+    the mean would vary with other patients. ``seed_sd`` shows how it varies with the labelled set and the initial
+    weights. Entries that are not finite (the surface distance of a missing structure) are left out of the means.
 
     Raises:
         ValueError: not two dimensions, fewer than two cases, or a case without any finite score.

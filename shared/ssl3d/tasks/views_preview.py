@@ -1,4 +1,4 @@
-"""Draw a pre-training run while it goes on: what the method makes of held-out volumes, and its curves."""
+"""Draw a pre-training run during training: the method's output for held-out volumes, and curves."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -23,22 +23,21 @@ from .segmentation.preview import FILE
 WIDEST = 6  # curves in a row
 CURVE_HEIGHT = 1.6  # inches
 UNITS = {"displacement": "voxels", "match_error": "mm", "target_entropy": "nats", "feature_rank": "dimensions"}
-TOGETHER = {"chance": "accuracy"}  # curves of one unit that are read against each other share a panel
+TOGETHER = {"chance": "accuracy"}  # curves to compare, drawn in one panel
 GRADIENTS = "gradient_"  # shares of the gradient: one panel
 
 
 class ViewsPreview:
     """Handler of a trainer that draws ``preview.png`` after each validation of a pre-training.
 
-    The picture shows volumes of the first validation batch, one per row, through what the method's ``pictures(views)``
-    returns, and below them one panel per quantity: the loss, its parts, and what else the method watches. List it after
-    ``Progress``.
+    The picture shows the method's ``pictures(views)`` of the first validation batch, one volume per row. Below is one
+    panel per quantity: the loss, its parts, and the monitors of the method. List it after ``Progress``.
 
     Args:
         directory: Folder of the run; created if needed.
         evaluator: Evaluator of the run, whose batches are made into views.
-        network: The method, in its distributed wrapper or not.
-        rows: Number of volumes to show: those of the batch with the least padding.
+        network: Method, with or without its distributed wrapper.
+        rows: Number of volumes to show; those with the least padding are chosen.
     """
 
     def __init__(self, directory: str | Path, evaluator: Evaluator, network: nn.Module, rows: int = 2) -> None:
@@ -80,7 +79,7 @@ class ViewsPreview:
             self.draw(f"after {trainer.state.iteration} steps", history)
 
     def draw(self, title: str, history: Sequence[Mapping[str, str]] = ()) -> None:
-        """Draw the views that were kept.
+        """Draw the views kept last.
 
         Args:
             title: Second half of the figure's title.
@@ -105,14 +104,14 @@ def draw(
     spacing: Sequence[float] = (1, 1, 1),
     names: Sequence[str] = (),
 ) -> None:
-    """Draw axial slices of volumes above the curves of a run, as a PNG that is replaced at once.
+    """Draw axial slices of volumes above the curves of a run as a PNG, atomically.
 
     Curves are drawn from the second epoch on.
 
     Args:
         path: Output PNG file.
-        pictures: (B, D, H, W) or (B, C, D, H, W) by title, oriented RAS; one column each, one row per volume. Three
-            channels are colours, of others the first is drawn. Intensities in [0, 1], NaN where hidden.
+        pictures: Title -> (B, D, H, W) or (B, C, D, H, W), oriented RAS; one column each, one row per volume. Three
+            channels are colours, of others the first is drawn. Intensities in [0, 1], NaN for hidden voxels.
         history: Rows of ``history.csv``.
         title: Title of the whole figure.
         spacing: Mm per voxel along D, H, W.
@@ -143,7 +142,7 @@ def draw(
         name = axes_of_row[0].get_title()
         axes_of_row[0].set_title("")
         case = f"{names[row]}, " if names else ""
-        # from the left: the name of a case may be wider than its panel
+        # left-aligned, because the name of a case may be wider than its panel
         axes_of_row[0].set_title(f"{case}slice {index}\n{name}".strip(), fontsize=9, loc="left")
     if below:
         _draw_curves(below[0], panels, columns)

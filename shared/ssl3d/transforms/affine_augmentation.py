@@ -1,4 +1,4 @@
-"""Random similarity transforms in mm and degrees, as matrices that move image, mask and correspondence alike."""
+"""Draw random similarity transforms in mm and degrees, as matrices for image, mask and correspondence alike."""
 
 import math
 from collections.abc import Sequence
@@ -11,16 +11,15 @@ from .sampling import Draws, random_states
 
 
 class AffineAugmentation:
-    """Rotations about the three axes, one factor of scale and a shift, each uniform in its range.
+    """Rotations about the three axes, one scale factor and a shift, each uniform in its range.
 
-    Ranges are given in the patient's space; the spacing of the volumes enters here, once, and the matrices are in
-    voxels.
+    Ranges are given in the patient's space. The spacing of the volumes converts them to matrices in voxels.
 
     Args:
         rotation: Largest angle about the axes D, H, W in degrees.
-        scale: Lowest and highest factor, the same along all axes; 1.2 shows 1.2 times as much along each.
+        scale: Lowest and highest factor, the same along all axes; 1.2 shows 1.2 times as much along each axis.
         translation: Largest shift along D, H, W in mm.
-        spacing: Of the volumes, mm a voxel along D, H, W.
+        spacing: Voxel size of the volumes along D, H, W in mm.
 
     Raises:
         ValueError: a range of another form.
@@ -56,9 +55,9 @@ class AffineAugmentation:
 
         Args:
             draws: (B,) draw numbers; each item's matrices are a function of (seed, draw, purpose).
-            seed: Of the run.
-            purpose: A text that no other sampler uses.
-            count: At least 1.
+            seed: Seed of the run.
+            purpose: Text that no other sampler uses.
+            count: Number of matrices per item, at least 1.
 
         Raises:
             ValueError: draws of another form.

@@ -1,4 +1,4 @@
-"""The corruption that self-restoration undoes: local shuffling, a monotone intensity map, in-painting."""
+"""Corrupt images for self-restoration: local shuffling, a monotone intensity map, in-painting."""
 
 from collections.abc import Sequence
 from math import prod
@@ -12,17 +12,17 @@ from .sampling import Draws, check_size, random_states
 
 SHUFFLED_BOXES = 5000
 PAINTED_BOXES = 30
-BINS = 4096  # of the intensity map
-SAMPLES = 10000  # of the Bézier curve behind it
+BINS = 4096  # steps of the intensity map
+SAMPLES = 10000  # points of the Bézier curve from which the map is made
 
 
 class AppearanceParameters(NamedTuple):
-    """What :meth:`AppearanceAugmentation.sample` draws, on the CPU; B items of one size.
+    """Parameters from :meth:`AppearanceAugmentation.sample` for B items of one size, on the CPU.
 
     Attributes:
         corners: (B, n) int64, index of the first voxel of each shuffled box in the flattened volume.
-        permutation: (B, e) int64, the voxel of a box that each of its e voxels takes; in order where none is shuffled.
-        curves: (B, C, 4097) float32, intensities that 0, 1/4096, ..., 1 are mapped to.
+        permutation: (B, e) int64, source of each of the e voxels of a box; in order for items without shuffling.
+        curves: (B, C, 4097) float32, new intensities of 0, 1/4096, ..., 1.
         paint: (B, 1, D, H, W) float32, noise in [0, 1) within the painted boxes, -1 elsewhere.
     """
 
@@ -35,12 +35,12 @@ class AppearanceParameters(NamedTuple):
 class AppearanceAugmentation:
     """The corruption of GVSL: local shuffling, then a monotone intensity map, then in-painting, for whole batches.
 
-    - *Shuffling*: 5000 boxes, a twentieth of the volume along each axis, exchange their voxels, all by one permutation;
-      where boxes overlap the last one stands. About a third of the voxels change. The release does nothing below 20
-      voxels and nothing that shows below 40; here a box has at least two voxels along each axis, and small volumes get
-      fewer boxes, so that the share of changed voxels stays.
-    - *Intensity*: a cubic Bézier curve from (0, 0) to (1, 1) with two random control points, abscissas and ordinates
-      sorted apart, so that the map always increases; one map for each channel.
+    - *Shuffling*: the voxels of 5000 boxes, each a twentieth of the volume along each axis, are permuted, all by the
+      same permutation. In overlaps the last box counts. About a third of the voxels change. The release has no effect
+      below 20 voxels and no visible effect below 40. Here a box has at least two voxels along each axis, and small
+      volumes get fewer boxes, so that the share of changed voxels stays the same.
+    - *Intensity*: a cubic Bézier curve from (0, 0) to (1, 1) with two random control points. Abscissas and ordinates
+      are sorted separately, so that the map always increases. Each channel has its own map.
     - *In-painting*: up to 30 boxes of uniform noise, a tenth to a fifth of the volume along each axis.
 
     Boxes, permutation and noise are the same in all channels.
@@ -74,8 +74,8 @@ class AppearanceAugmentation:
         Args:
             draws: (B,) draw numbers; each item's parameters are a function of (seed, draw, size, channels).
             size: (D, H, W) in voxels, at least 10 along each axis.
-            seed: Of the run.
-            channels: Of the images.
+            seed: Seed of the run.
+            channels: Number of channels of the images.
 
         Raises:
             ValueError: draws or sizes of another form, fewer than one channel.
@@ -94,8 +94,8 @@ class AppearanceAugmentation:
         """Return the corrupted image, in [0, 1].
 
         Args:
-            image: (B, C, D, H, W), floating point, in [0, 1]; what lies outside is clamped.
-            parameters: Of B items, drawn for the size and the channels of ``image``.
+            image: (B, C, D, H, W), floating point, in [0, 1]; values outside are clamped.
+            parameters: Parameters of B items, drawn for the size and the channels of ``image``.
 
         Returns:
             Shape, dtype and device of ``image``.
@@ -106,7 +106,7 @@ class AppearanceAugmentation:
         batch, channels = parameters.curves.shape[:2]
         size = check_size(parameters.paint.shape[2:])
         if tuple(image.shape) != (batch, channels, *size):
-            raise ValueError(f"The parameters are those of shape {(batch, channels, *size)}, got {tuple(image.shape)}.")
+            raise ValueError(f"The parameters are for shape {(batch, channels, *size)}, got {tuple(image.shape)}.")
         if not image.is_floating_point():
             raise ValueError(f"image must be of a floating-point type, got {image.dtype}.")
         corners, permutation, curves, paint = (values.to(image.device) for values in parameters)
@@ -164,7 +164,7 @@ def shuffled_positions(corners: Tensor, permutation: Tensor, size: tuple[int, in
 
 
 def bezier_curve(control: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """Abscissas and ordinates, ``samples`` of each, of the cubic Bézier curve from (0, 0) to (1, 1).
+    """Sample abscissas and ordinates of the cubic Bézier curve from (0, 0) to (1, 1).
 
     Args:
         control: (2, 2), the two control points between, each (x, y).
@@ -183,7 +183,7 @@ def intensity_curve(control: np.ndarray) -> np.ndarray:
 
 
 def map_intensities(values: Tensor, curves: Tensor) -> Tensor:
-    """``values`` (B, C, N), clamped to [0, 1], through ``curves`` (B, C, K), linear between their equal steps."""
+    """Map ``values`` (B, C, N), clamped to [0, 1], by ``curves`` (B, C, K), with linear interpolation."""
     curves = curves.to(values.dtype)
     position = values.clamp(0, 1) * (curves.shape[2] - 1)
     low = position.long().clamp(0, curves.shape[2] - 2)

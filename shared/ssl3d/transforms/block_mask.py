@@ -1,4 +1,4 @@
-"""Masks of hidden blocks for masked autoencoding."""
+"""Hide random blocks of volumes for masked autoencoding."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -14,13 +14,13 @@ SHAPES = ("cubes", "tubes")
 
 
 class BlockMask:
-    """Hides a fixed number of the blocks of a grid, chosen at random.
+    """Random mask that hides a fixed share of the blocks of a grid.
 
-    The grid starts at voxel 0; the last blocks of an axis are cut where its length is no multiple of the block size.
+    The grid starts at voxel 0. The last blocks of an axis are smaller if its length is no multiple of the block size.
 
     Args:
         block_size: Edge of a block in voxels.
-        ratio: Share of the blocks that is hidden.
+        ratio: Share of the blocks to hide, in (0, 1).
         shape: ``cubes``, or ``tubes``, which run through the whole volume along the third axis.
 
     Raises:
@@ -51,7 +51,7 @@ class BlockMask:
         Args:
             draws: (B,) draw numbers; each item's mask is a function of (seed, draw, size).
             size: (D, H, W) in voxels.
-            seed: Of the run.
+            seed: Seed of the run.
             purpose: Text that no other sampler uses; a second mask of the same draws has another.
 
         Raises:
@@ -76,12 +76,12 @@ class BlockMask:
 
 
 class HideBlocksd(MapTransform):
-    """Set random blocks of an image to 0, the same ones at each call, and keep the mask under ``hidden``.
+    """Set random blocks of an image to 0, the same blocks at each call, and keep the mask under ``hidden``.
 
     Args:
-        keys: One key, an image (C, D, H, W).
-        mask: Which blocks.
-        seed: Another seed hides others.
+        keys: Key of the image (C, D, H, W); one key only.
+        mask: Sampler of the blocks.
+        seed: Seed of the choice of blocks.
 
     Raises:
         ValueError: more than one key.
@@ -101,10 +101,10 @@ class HideBlocksd(MapTransform):
 
 
 class FillBlocksd(MapTransform):
-    """Keep a prediction where blocks were hidden by ``HideBlocksd``, and show the image elsewhere.
+    """Replace a prediction by the image wherever ``HideBlocksd`` did not hide blocks.
 
     Args:
-        keys: Predictions (C, D, H, W).
+        keys: Keys of predictions (C, D, H, W).
         image: Key of the masked image.
     """
 

@@ -1,4 +1,4 @@
-"""Volumes as a grid of crops, and maps of the crops as maps of the volume."""
+"""Split volumes into a grid of crops, and join maps of crops to maps of the volume."""
 
 from collections.abc import Sequence
 
@@ -14,11 +14,10 @@ def split_crops(volume: Tensor, crops: Sequence[int]) -> Tensor:
         crops: Number of crops along D, H, W.
 
     Returns:
-        Shape ``(B · P, C, D / crops[0], H / crops[1], W / crops[2])``; the crops of a volume follow each other, those
-        along W fastest.
+        Shape ``(B · P, C, D / crops[0], H / crops[1], W / crops[2])``. Crops of a volume are consecutive, W fastest.
 
     Raises:
-        ValueError: if the size is no multiple of ``crops``, as that of a volume smaller than its crops.
+        ValueError: the size is no multiple of ``crops``.
 
     Example:
         >>> split_crops(torch.zeros(2, 1, 8, 8, 8), (1, 2, 2)).shape
@@ -33,7 +32,7 @@ def split_crops(volume: Tensor, crops: Sequence[int]) -> Tensor:
 
 
 def join_crops(maps: Tensor, crops: Sequence[int]) -> Tensor:
-    """Put maps of crops together to maps of the volumes: the inverse of :func:`split_crops`.
+    """Join maps of crops to maps of the volumes: the inverse of :func:`split_crops`.
 
     Args:
         maps: Shape ``(B · P, C, d, h, w)``.
@@ -47,7 +46,7 @@ def join_crops(maps: Tensor, crops: Sequence[int]) -> Tensor:
 
 
 def check_crops(size: Sequence[int], crops: Sequence[int]) -> tuple[int, int, int]:
-    """Size of a crop, in voxels.
+    """Return the size of a crop in voxels.
 
     Raises:
         ValueError: crops that are not three numbers of at least 1, or that do not tile ``size``.
@@ -64,5 +63,5 @@ def check_crops(size: Sequence[int], crops: Sequence[int]) -> tuple[int, int, in
 
 
 def valid_share(valid: Tensor, cell: Sequence[int]) -> Tensor:
-    """Share (B, N) of real voxels in each cell, from a mask (B, 1, D, H, W) whose size is a multiple of ``cell``."""
+    """Return the share (B, N) of real voxels per cell, for a mask (B, 1, D, H, W) that the cells tile."""
     return F.avg_pool3d(valid.float(), tuple(cell)).flatten(1)

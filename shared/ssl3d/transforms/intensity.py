@@ -1,4 +1,4 @@
-"""Scaling by percentiles that also works where nearly all voxels have one value."""
+"""Scale intensities by percentiles, also if nearly all voxels have the same value."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from monai.transforms import ScaleIntensityRange, ScaleIntensityRangePercentiles
 from monai.transforms.utils_pytorch_numpy_unification import percentile
 from monai.utils import convert_to_tensor
 
-EQUAL = 1e-6  # of the range of all values: percentiles closer than this differ by rounding errors at most
+EQUAL = 1e-6  # share of the range of all values; closer percentiles differ only by rounding errors
 
 
 class ScalePercentiles(ScaleIntensityRangePercentiles):
-    """MONAI's ``ScaleIntensityRangePercentiles``, also for volumes of which nearly all voxels have one value.
+    """MONAI's ``ScaleIntensityRangePercentiles``, also for volumes of which nearly all voxels have the same value.
 
-    MONAI subtracts the lower percentile and neither scales nor clips where both percentiles are equal (1.6.1): a masked
-    crop keeps its thousands. Here the percentiles are then those of the voxels that differ from that value, and
-    minimum and maximum where these are equal as well. Wherever the percentiles differ, results are MONAI's, bit for
-    bit. Arguments are those of MONAI's class.
+    If both percentiles are equal, MONAI (1.6.1) subtracts the lower one and neither scales nor clips, so a masked crop
+    keeps values in the thousands. Here the percentiles are then taken from the voxels that differ from that value. If
+    these are equal as well, minimum and maximum are taken. If the percentiles differ, results equal those of MONAI bit
+    for bit. Arguments are those of MONAI's class.
     """
 
     def _normalize(self, img: NdarrayOrTensor) -> NdarrayOrTensor:
@@ -28,7 +28,7 @@ class ScalePercentiles(ScaleIntensityRangePercentiles):
                 raise ValueError("relative=True needs b_min and b_max.")
             width = b_max - b_min
             b_min, b_max = width * (self.lower / 100.0) + b_min, width * (self.upper / 100.0) + b_min
-        if low == high:  # constant: a value that MONAI keeps without a division
+        if low == high:  # constant volume, for which MONAI does not divide
             scaled = img - low + (b_min or 0.0)
         else:
             scaled = ScaleIntensityRange(low, high, b_min, b_max, self.clip, self.dtype)(img)
@@ -39,7 +39,7 @@ class ScalePercentiles(ScaleIntensityRangePercentiles):
         low, high = percentile(img, self.lower), percentile(img, self.upper)
         least, most = img.min(), img.max()
         tolerance = EQUAL * (most - least)
-        if not high - low <= tolerance:  # NaN stays MONAI's matter
+        if not high - low <= tolerance:  # also for NaN, which MONAI handles
             return low, high
         rest = img[(img < low - tolerance) | (img > high + tolerance)]
         if len(rest) > 0:
@@ -56,7 +56,7 @@ class ScalePercentilesd(ScaleIntensityRangePercentilesd):
         >>> ScalePercentilesd("image", lower=1, upper=99, b_min=0, b_max=1, clip=True)  # doctest: +SKIP
     """
 
-    def __init__(  # written out: the check of overrides knows arguments by the signature
+    def __init__(  # explicit, because the check of overrides reads the signature
         self,
         keys: KeysCollection,
         lower: float,

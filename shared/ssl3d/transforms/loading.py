@@ -1,4 +1,4 @@
-"""Loading volumes, those of DICOM series included, into dictionaries."""
+"""Load volumes, DICOM series included, into dictionaries."""
 
 import logging
 import os
@@ -22,31 +22,31 @@ from ..upstream.file_order import FileOrderReader
 from ..weights import other_modality, passport_of
 
 logger = logging.getLogger(__name__)
-logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # it offers to decode on a GPU
+logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # it advertises decoding on a GPU
 
 LABELS = ("label", "fixed_label", "moving_label")
-SAMPLE = 100_000  # voxels that a scan's percentiles rest on
-NAME = "name"  # of the case, in an item and in the metadata of its volumes
+SAMPLE = 100_000  # number of voxels to compute a scan's percentiles from
+NAME = "name"  # key of the case's name, in an item and in the metadata of its volumes
 
 
 class SeriesReader(ImageReader):
-    """A MONAI reader of folders of DICOM files; several folders are the channels of one image.
+    """MONAI reader of folders of DICOM files; several folders are the channels of one image.
 
-    What it reads is what ``Datalist`` has checked: see ``read_series``. MONAI's own readers are not used, since each
-    misreads some series without an error (1.6.1): ``PydicomReader`` goes by InstanceNumber, not by position, and mixes
-    the series of a folder; ``ITKReader`` rescales all slices by the factors of the first, ignores gantry tilt, and
-    takes a part of the series where slices differ in thickness.
+    It reads with ``read_series``, like the checks of ``Datalist``. MONAI's own readers (1.6.1) misread some series
+    without an error. ``PydicomReader`` sorts by InstanceNumber instead of position, and mixes the series of a folder.
+    ``ITKReader`` rescales all slices by the factors of the first, ignores gantry tilt, and reads only a part of a
+    series with different slice thicknesses.
     """
 
     def verify_suffix(self, filename: Sequence[PathLike] | PathLike) -> bool:
-        """Whether all paths are folders."""
+        """Return whether all paths are folders."""
         return all(Path(path).is_dir() for path in ensure_tuple(filename))
 
     def read(self, data: Sequence[PathLike] | PathLike, **kwargs: Any) -> list[Volume]:
-        """One volume a folder.
+        """Read one volume per folder.
 
         Raises:
-            ValueError: a folder cannot be read as a volume; with what to do, see ``read_series``.
+            ValueError: a folder cannot be read as a volume, see ``read_series``; the message says what to do.
         """
         volumes = []
         for path in ensure_tuple(data):
@@ -57,7 +57,7 @@ class SeriesReader(ImageReader):
         return volumes
 
     def get_data(self, img: list[Volume]) -> tuple[np.ndarray, dict]:
-        """Voxels (D, H, W), or (channels, D, H, W) of several folders, float32, and the metadata that MONAI needs."""
+        """Return voxels (D, H, W), or (channels, D, H, W) for several folders, and the metadata that MONAI needs."""
         first = img[0].grid
         meta = {
             MetaKeys.AFFINE: first.affine,
@@ -72,17 +72,16 @@ class SeriesReader(ImageReader):
 class LoadVolumed(LoadImaged):
     """MONAI's ``LoadImaged``, channel first, that also reads a folder of DICOM files as one volume.
 
-    Other files than NIfTI go to MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32, of any strides,
-    whose metadata hold the item's ``name``, where it has one: see ``named_by_case``.
+    Files of formats other than NIfTI are read by MONAI's readers. The result is a ``MetaTensor`` (C, D, H, W), float32,
+    with any strides. Its metadata hold the item's ``name``, if it has one, see ``named_by_case``.
 
-    Label maps whose values are within 1e-3 of whole numbers, as a slope in the header makes them, are rounded.
+    Label maps whose values are within 1e-3 of whole numbers, as after scaling by a slope in the header, are rounded.
 
     Args:
-        keys: Of paths, or lists of paths, one a channel.
+        keys: Keys of paths, or of lists of paths, one per channel.
         allow_missing_keys: See ``LoadImaged``.
-        labels: Those of ``keys`` that hold label maps, where ``keys`` has them.
-        weights: A weights file; a warning names each scan that looks like another modality than those that it was
-            trained on.
+        labels: Keys among ``keys`` that hold label maps; other keys in this list are ignored.
+        weights: Weights file; a warning names each scan that looks like another modality than the training data.
 
     Examples:
         >>> LoadVolumed("image")({"image": "patient01"})["image"].shape  # doctest: +SKIP
@@ -96,7 +95,7 @@ class LoadVolumed(LoadImaged):
         labels: KeysCollection = LABELS,
         weights: str | Path | None = None,
     ) -> None:
-        with warnings.catch_warnings():  # MONAI offers to decode DICOM on a GPU, which is not used here
+        with warnings.catch_warnings():  # MONAI advertises decoding DICOM on a GPU, which is not used here
             warnings.filterwarnings("ignore", message=".*nvImageCodec")
             super().__init__(keys, ensure_channel_first=True, allow_missing_keys=allow_missing_keys)
         self.labels = ensure_tuple(labels)
@@ -122,14 +121,14 @@ class LoadVolumed(LoadImaged):
 
 
 def round_labels(labels: Tensor) -> None:
-    """Round label values in place where all are within ``WHOLE`` of whole numbers; other maps are left as they are."""
+    """Round label values in place if all are within ``WHOLE`` of whole numbers; else change nothing."""
     whole = labels.round()
     if 0 < (labels - whole).abs().max() <= WHOLE:
         labels.copy_(whole)
 
 
 def _percentiles(volume: Tensor) -> tuple[float, float]:
-    """Percentiles 0.5 and 99.5 of a volume (D, H, W), over a coarse grid of its voxels."""
+    """Return percentiles 0.5 and 99.5 of a volume (D, H, W), from a coarse grid of its voxels."""
     step = max(1, int((volume.numel() / SAMPLE) ** (1 / 3)))
     values = np.asarray(volume[::step, ::step, ::step], np.float32)
     low, high = np.percentile(values, (LOW, HIGH))
@@ -137,13 +136,13 @@ def _percentiles(volume: Tensor) -> tuple[float, float]:
 
 
 def named_by_case(meta: Mapping[str, Any] | None, saver: Transform) -> dict[str, Any]:
-    """Name of a saved file by its case, for ``SaveImaged``'s ``output_name_formatter``.
+    """Name saved files after their case, for ``SaveImaged``'s ``output_name_formatter``.
 
-    Files of different folders may share their name; the cases of a ``Datalist`` do not. Items without ``name``, such as
-    MONAI Label's, give MONAI's own: that of the file.
+    Files in different folders may have the same name, but names of a ``Datalist`` are unique. Items without ``name``,
+    such as those of MONAI Label, are named after their file, as in MONAI.
     """
     parts = default_name_formatter(dict(meta or {}), saver)
     if meta and NAME in meta:
         name = meta[NAME].replace(os.sep, "_")
-        parts["subject"] = f"{name}.nii"  # MONAI drops an ending, and a case may be called 1.2.840
+        parts["subject"] = f"{name}.nii"  # MONAI removes one extension, and a case may be called 1.2.840
     return parts

@@ -1,4 +1,4 @@
-"""What all samplers of parameters share: random states from (seed, draw), checks of sizes."""
+"""Share code between samplers of parameters: random states from (seed, draw), checks of sizes."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Draws = Sequence[int] | Tensor
 
 
 class _Zeros(np.random.SeedSequence):
-    """Seeds a generator that is seeded anew at once: a seed from the system would take most of the time of a state."""
+    """Cheap seed for a generator that is seeded again at once; a seed from the system would take most of the time."""
 
     def generate_state(self, n_words: int, dtype: Any = np.uint32) -> np.ndarray:
         return np.zeros(n_words, dtype)
@@ -25,15 +25,15 @@ _ZEROS = _Zeros(0)
 
 
 def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.RandomState]:
-    """One state for each item of a batch: a function of (seed, draw) and of the purpose, of nothing else.
+    """Return one random state per item of a batch, which depends only on (seed, draw) and on the purpose.
 
-    The purpose keeps transforms apart that share a seed: without it the first number of each would be the same, and a
-    large rotation would always go with, say, no shuffling. RandomState, whose stream numpy promises to keep.
+    The purpose separates transforms that share a seed. Without it all would start with the same number, and a large
+    rotation would, for example, always come without shuffling. Numpy promises to keep the stream of RandomState.
 
     Args:
-        seed: Of the run.
+        seed: Seed of the run.
         draws: (B,) draw numbers, a sequence or an integer tensor.
-        purpose: A text that no other sampler uses.
+        purpose: Text that no other sampler uses.
 
     Raises:
         ValueError: no draws, or draws that are not integers from 0.
@@ -51,9 +51,9 @@ def random_states(seed: int, draws: Draws, purpose: str) -> list[np.random.Rando
 
 
 def permutations(seed: int, draws: Draws, purpose: str) -> list[Callable[[int], Tensor]]:
-    """Functions of n that give the numbers below n in random order, int64: one for each item of a batch.
+    """Return one function per item of a batch that permutes the numbers below n, int64.
 
-    What such a function gives is a function of (seed, draw), of the purpose and of its earlier calls.
+    The result of such a function depends only on (seed, draw), on the purpose and on earlier calls.
 
     Args:
         seed: See :func:`random_states`.
@@ -71,7 +71,7 @@ def permutations(seed: int, draws: Draws, purpose: str) -> list[Callable[[int], 
 
 
 def check_size(size: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
-    """``size`` (D, H, W) as a tuple.
+    """Check ``size`` (D, H, W) and return it as a tuple.
 
     Raises:
         ValueError: not three sizes of at least ``smallest`` voxels.
@@ -83,5 +83,5 @@ def check_size(size: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
 
 
 def to_device(device: str | torch.device | None, non_blocking: bool, *volumes: Tensor) -> tuple[Tensor, ...]:
-    """Return volumes as float32 on a device, the one they are on where ``device`` is None."""
+    """Return volumes as float32 on a device; with None they stay on their device."""
     return tuple(volume.to(device, torch.float32, non_blocking=non_blocking) for volume in volumes)

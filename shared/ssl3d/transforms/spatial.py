@@ -1,4 +1,4 @@
-"""Small additions to MONAI's spatial transforms: a safe spacing, a mask of real voxels, padding that says so."""
+"""Add to MONAI's spatial transforms: safe resampling, a mask of real voxels, logged padding."""
 
 import logging
 from collections.abc import Hashable, Mapping
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 class SafeSpacingd(Spacingd):
     """MONAI's ``Spacingd`` for dictionaries that also hold entries such as MONAI Label's ``image_path``, and for CT.
 
-    Since 1.6.0 MONAI calls ``update`` on every entry whose name begins with ``<key>_`` and fails on a text. Here such
-    entries are set aside during the call unless they are dictionaries. The resampling, and that of the inverse, goes
-    axis by axis: see ``SeparableResample``. Arguments and inverse are those of ``Spacingd``.
+    Since 1.6.0 MONAI calls ``update`` on every entry whose name begins with ``<key>_`` and fails on text. Here such
+    entries are set aside during the call unless they are dictionaries. Both the transform and its inverse resample axis
+    by axis, see ``SeparableResample``. Arguments and inverse are those of ``Spacingd``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.spacing_transform.sp_resample = SeparableResample(lazy=self.lazy)  # the rest it gets with each call
+        self.spacing_transform.sp_resample = SeparableResample(lazy=self.lazy)  # other arguments come with each call
 
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         """Resample the keys to ``pixdim`` (mm); ``data`` holds (C, D, H, W) tensors under them."""
@@ -45,15 +45,15 @@ class SafeSpacingd(Spacingd):
 
 
 class ValidMaskd(MapTransform):
-    """Add a mask of ones in the frame of an image: whatever padding comes later is 0 in it.
+    """Add a mask of ones with the grid of an image, in which later padding is 0.
 
     Put it before the first transform that pads, and give ``mask_key`` to the spatial transforms after it with mode
-    ``nearest``. Not for lazy pipelines: there MONAI pads by repeating the border, whatever the padding's mode (1.6.1).
-    The mask is uint8 (1, D, H, W), small in a cache; cast it where it is used.
+    ``nearest``. It does not work in lazy pipelines, where MONAI (1.6.1) pads by repeating the border in every mode. The
+    mask is uint8 (1, D, H, W), to be small in a cache.
 
     Args:
-        keys: One key, an image (C, D, H, W).
-        mask_key: Where the mask goes.
+        keys: Key of the image (C, D, H, W); one key only.
+        mask_key: Key of the mask.
 
     Raises:
         ValueError: more than one key.
@@ -77,10 +77,12 @@ class ValidMaskd(MapTransform):
 
 
 class KeepAffined(MapTransform):
-    """Keep an image's affine as an entry of its own, ``affine`` (4, 4), float64: a cache of tensors drops metadata.
+    """Store an image's affine as the entry ``affine`` (4, 4), float64, because a cache of tensors drops metadata.
+
+    Put it after the last transform that moves or pads.
 
     Args:
-        keys: One key, a ``MetaTensor`` (C, D, H, W); put it after the last transform that moves or pads.
+        keys: Key of the ``MetaTensor`` (C, D, H, W); one key only.
 
     Raises:
         ValueError: more than one key.
@@ -100,9 +102,9 @@ class KeepAffined(MapTransform):
 
 
 class LoggedSpatialPadd(SpatialPadd):
-    """MONAI's ``SpatialPadd`` that logs that volumes are smaller than ``spatial_size``: the first by name, once each.
+    """MONAI's ``SpatialPadd`` that logs volumes smaller than ``spatial_size``: the first few by name, once each.
 
-    The item is named by its ``name``, else by its file. Arguments and inverse are those of ``SpatialPadd``.
+    Items are named by ``name``, else by their file. Arguments and inverse are those of ``SpatialPadd``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

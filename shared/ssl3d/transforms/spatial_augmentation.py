@@ -1,4 +1,4 @@
-"""Random affine and elastic deformation of whole batches, with one resampling."""
+"""Deform whole batches by random affine and elastic maps, with one resampling."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from .sampling import Draws, check_size, random_states
 # Control points of unit variance give a field of this variance, on average over the positions between them: the mean
 # of the sum of squared cubic B-spline weights is 151/315 along each axis.
 VARIANCE = (151 / 315) ** 3
-# A uniform cubic B-spline map does not fold while no control point moves by this share of their spacing (Choi and Lee,
-# Injectivity conditions of 2D and 3D uniform cubic B-spline functions, Graphical Models 62, 2000).
+# A uniform cubic B-spline map does not fold if all control points move by less than this share of their spacing (Choi
+# and Lee, Injectivity conditions of 2D and 3D uniform cubic B-spline functions, Graphical Models 62, 2000).
 INJECTIVE = 1 / 2.479472335
 LARGEST_ELASTIC = INJECTIVE * math.sqrt(VARIANCE / 3)  # standard deviation, as a share of the spacing
 
 
 class SpatialParameters(NamedTuple):
-    """What :meth:`SpatialAugmentation.sample` draws, float32 on the CPU; B items, d x h x w control points.
+    """Parameters from :meth:`SpatialAugmentation.sample`, float32 on the CPU, for B items, d x h x w control points.
 
     Attributes:
         matrix: (B, 3, 4), output to input coordinates in voxels about the centre.
@@ -33,20 +33,20 @@ class SpatialParameters(NamedTuple):
 
 
 class SpatialAugmentation:
-    """The affine and elastic deformation of GVSL: all parts always on, one field for all volumes of an item.
+    """Affine and elastic deformation of GVSL: every part is always applied, one field for all volumes of an item.
 
-    A volume is warped by the matrix ``H · S · Rz · Ry · Rx`` with its translation, then by the elastic field; the two
-    are fused, so that it is resampled once. No choice of the arguments folds space: a map that could is refused.
+    A volume is warped by the matrix ``H · S · Rz · Ry · Rx`` with its translation, then by the elastic field. The two
+    are fused, so that the volume is resampled once. The map never folds, because arguments that may fold are refused.
 
     The elastic field is a cubic B-spline with uniform random control points. The release filters uniform noise on the
-    full grid by a Gaussian of U(10, 13) voxels and multiplies it by U(0, 512): a field of standard deviation U(0, 1.15)
-    voxels, on average over the widths. A cubic B-spline of spacing ``√3 · width`` has the correlation of the Gaussian,
-    and the bounded control points make sure that nothing folds. Unlike in the release the field does not fade near the
-    faces of the volume, and its width is the same in all draws.
+    full grid by a Gaussian of U(10, 13) voxels and multiplies it by U(0, 512), which gives a standard deviation of
+    U(0, 1.15) voxels on average. A cubic B-spline of spacing ``√3 · width`` has the correlation of the Gaussian, and
+    the bounds on its control points prevent folding. Unlike in the release, the field does not fade near the faces of
+    the volume, and its width is the same in all draws.
 
     Args:
         rotation: Largest angle about each axis in radians.
-        scale: Factors along each axis are 1 ± this.
+        scale: Largest deviation of the scale factors from 1.
         shear: Largest of the six shear angles in radians.
         translation: Largest shift along each axis, as a fraction of the extent.
         elastic: Largest standard deviation of the elastic displacement along each axis in voxels, over the draws.
@@ -104,7 +104,7 @@ class SpatialAugmentation:
         Args:
             draws: (B,) draw numbers; each item's parameters are a function of (seed, draw, size).
             size: (D, H, W) in voxels.
-            seed: Of the run.
+            seed: Seed of the run.
             purpose: Text that no other sampler uses; a second augmentation of the same draws has another.
 
         Raises:
@@ -119,8 +119,7 @@ class SpatialAugmentation:
         """Return the displacement field (B, 3, D, H, W) in voxels, float32 on ``device``.
 
         Raises:
-            ValueError: ``size`` is not the one that the parameters were drawn for, as far as the number of control
-                points tells.
+            ValueError: the parameters were drawn for another ``size``, as shown by the number of control points.
         """
         size = check_size(size)
         flow = parameters.control.to(device)
@@ -136,11 +135,11 @@ class SpatialAugmentation:
         """Warp volumes of one shape by the same field.
 
         Floating-point volumes are interpolated trilinearly; label maps and masks (integer, bool) take the value of the
-        nearest voxel. Outside of a volume lie zeros, so that a mask of real voxels is 0 where nothing was known.
+        nearest voxel. Volumes are 0 outside, so that a mask of real voxels becomes 0 in padding.
 
         Args:
-            parameters: Of B items.
-            volumes: Each (B, C, D, H, W), with its own number of channels and dtype.
+            parameters: Parameters of B items.
+            volumes: Volumes (B, C, D, H, W), each with its own number of channels and dtype.
 
         Returns:
             The warped volumes, with their shapes and dtypes.
@@ -150,7 +149,7 @@ class SpatialAugmentation:
         """
         batch = parameters.matrix.shape[0]
         if not volumes:
-            raise ValueError("There is no volume to warp.")
+            raise ValueError("There is no volume to warp. Give at least one.")
         for volume in volumes:
             if volume.ndim != 5 or volume.shape[0] != batch or volume.shape[2:] != volumes[0].shape[2:]:
                 shapes = [tuple(volume.shape) for volume in volumes]
@@ -178,7 +177,7 @@ class SpatialAugmentation:
 
 
 def _warp_together(images: list[Tensor], field: Tensor) -> list[Tensor]:
-    """Warp images (B, C, D, H, W) as the channels of one: half the time of a warp is spent on the positions."""
+    """Warp images (B, C, D, H, W) as channels of one image, because half of the time is spent on the positions."""
     if not images:
         return []
     warped = warp_flow(torch.cat(images, 1), field).split([image.shape[1] for image in images], 1)
@@ -186,7 +185,7 @@ def _warp_together(images: list[Tensor], field: Tensor) -> list[Tensor]:
 
 
 def _spline_weights(length: int, spacing: float) -> Tensor:
-    """Cubic B-spline weights (length, control points) of the voxels of an axis; voxel 0 lies at control point 1."""
+    """Return cubic B-spline weights (length, control points) of an axis; voxel 0 lies at control point 1."""
     position = torch.arange(length, dtype=torch.float64) / spacing + 1
     points = torch.arange(int((length - 1) / spacing) + 4)
     distance = (position[:, None] - points).abs()

@@ -1,4 +1,4 @@
-"""Weights with provenance: a passport beside each file, crash-safe saving, loading that refuses a mismatch."""
+"""Weights with provenance: a passport beside each file, crash-safe saving, checked loading."""
 
 from .classes import Classes, trained_classes, training_classes
 from .finding import resolve

@@ -1,4 +1,4 @@
-"""The classes of a segmentation: names and number, chosen once at training, then read from the weights' passport."""
+"""Choose the classes of a segmentation at training, and read them from the weights' passport afterwards."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ SHOWN = 20  # names in a message
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes of a segmentation, and how the label ids of a data set become them.
+    """Classes of a segmentation, and the mapping from the label ids of a data set to these classes.
 
     Attributes:
         classes: Names of all classes of the network, without the background.
         given: Label ids of the data set, ascending.
-        ours: Class of each id, 0 for an id that is none of the network's classes.
-        annotated: Classes that the data set has, background first: what can be scored on it.
+        ours: Class of each id, 0 (background) for ids of no class.
+        annotated: Classes that the data set has and that can be scored, background first.
     """
 
     classes: list[str]
@@ -39,7 +39,7 @@ class Classes:
 
     @property
     def by_id(self) -> dict[int, str]:
-        """Name of the class that each label id of the data set is trained as."""
+        """Label id of the data set -> name of the class that it is trained as."""
         return {id: (BACKGROUND, *self.classes)[index] for id, index in zip(self.given, self.ours, strict=True)}
 
     @property
@@ -55,17 +55,17 @@ def training_classes(
     datalist: str | Path | None = None,
     map: str | Mapping[int | str, int] | None = None,
 ) -> Classes:
-    """Choose the classes that a network is trained for; the log says which, and where they come from.
+    """Choose the classes that a network is trained for, and log them with their origin.
 
-    The first of these that is given decides:
+    The first available source is used:
 
     1. ``label_names``;
     2. ``map``, the label map of a public data set, which leads to the classes of the bundle;
-    3. the names in the data set's JSON file, where they are other classes than the bundle's;
+    3. the names in the data set's JSON file, if they differ from the bundle's classes;
     4. the classes of the bundle.
 
     Args:
-        bundle_names: The bundle's own classes, as ``label_names``.
+        bundle_names: Classes of the bundle, in a form that ``label_names`` may have.
         label_names: Names such as ``"head,body,tail"`` or a list of them; None: see above.
         dataset_dir: Folder of the data set, see :func:`ssl3d.data.data_set_names`.
         datalist: JSON file of the data set, see :func:`ssl3d.data.data_set_names`.
@@ -97,12 +97,12 @@ def trained_classes(
 ) -> Classes:
     """Return the classes that a weights file was trained for, as its passport names them.
 
-    Weights without a passport, or with a passport of an earlier version that names no classes, have those of
-    ``label_names``, else those of the bundle. A warning tells where the data set names other classes, since an
+    If the weights have no passport, or a passport of an earlier version without classes, the classes are
+    ``label_names``, else those of the bundle. A warning tells if the data set names other classes, because an
     evaluation compares classes by number.
 
     Args:
-        bundle_names: The bundle's own classes, as ``label_names``.
+        bundle_names: Classes of the bundle, in a form that ``label_names`` may have.
         weights: Weights file; None: the network is built for the bundle's classes.
         label_names: Other names for the same classes, or the classes of weights whose passport does not name them.
         dataset_dir: See :func:`training_classes`.
@@ -128,8 +128,8 @@ def trained_classes(
     found = [] if map is not None else data_set_names(dataset_dir, datalist)
     if found and not same_names(found, names):
         logger.warning(
-            f"The data set names {_listed(found)}, the weights {weights} were trained for {_listed(names)}. Classes "
-            "are compared by number."
+            f"The data set names {_listed(found)}, but the weights {weights} were trained for {_listed(names)}. "
+            "Classes are compared by number."
         )
     logger.info(f"Classes: {_listed(names)}.")
     return _classes(names, map)

@@ -1,4 +1,4 @@
-"""What a preprocessing does to orientation, spacing, intensity and size, read off the transforms themselves."""
+"""Read orientation, spacing, intensity scaling and crop size off the transforms of a preprocessing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +16,13 @@ from monai.transforms import (
 
 
 def preprocessing(transform: Compose) -> dict[str, Any]:
-    """Orientation, spacing, intensity and crop in the form of a passport, as far as a chain of transforms sets them.
+    """Return orientation, spacing, intensity and crop in the form of a passport, as far as the transforms set them.
 
     Args:
-        transform: Dictionary transforms; those of the image are read.
+        transform: Dictionary transforms, of which those of the image are read.
 
     Returns:
-        any of ``orientation`` (letters), ``spacing`` (three numbers, mm), ``intensity`` (dictionary with ``kind``) and
+        Any of ``orientation`` (letters), ``spacing`` (three numbers, mm), ``intensity`` (dictionary with ``kind``) and
         ``roi_size`` (three numbers, voxels).
     """
     facts: dict[str, Any] = {}

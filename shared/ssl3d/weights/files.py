@@ -1,4 +1,4 @@
-"""The tensors in a weights file, whoever wrote it; nothing in it is ever run."""
+"""Read the tensors of weights files of any origin, without ever running code in the file."""
 
 import io
 import json
@@ -11,31 +11,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# where a state dictionary lies in the checkpoints of this package (best before network) and of others
+# keys of the state dictionary in checkpoints of this package (best before network) and of others
 KEYS = ("best", "network", "state_dict", "model", "student", "module", "network_weights", "model_state_dict", "net")
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip  # names of safetensors
 LFS = b"version https://git-lfs.github.com/spec/"
-DEEPEST = 8  # dictionaries in dictionaries
-LONGEST = 100_000_000  # bytes of a safetensors header, the bound of its format
+DEEPEST = 8  # levels of nested dictionaries
+LONGEST = 100_000_000  # bytes of a safetensors header, the limit of the format
 
 
 def tensors_in(content: bytes, path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a state dictionary by name.
 
-    PyTorch files (``torch.save``) and safetensors are read. Where a file holds more than one state dictionary, the
-    first in the order of ``KEYS`` is taken, such as the best weights of our own ``checkpoint.pt``; where none of these
-    keys is there, the only dictionary of tensors.
+    PyTorch files (``torch.save``) and safetensors are read. If a file holds several state dictionaries, the first in
+    the order of ``KEYS`` is taken, such as the best weights of a ``checkpoint.pt``. Without any of these keys, the
+    only dictionary of tensors is taken.
 
     Args:
-        content: Of the file.
-        path: For messages.
+        content: Bytes of the file.
+        path: Path of the file, for messages.
 
     Raises:
-        ValueError: the file is damaged or none of these; it holds other objects than tensors, or no state dictionary,
-            or several under unknown keys. The message names the file.
+        ValueError: the file is damaged or of another format, holds other objects than tensors or no state dictionary,
+            or has several under unknown keys. The message names the file.
     """
     start = content[:512].lstrip().lower()
     if content.startswith(LFS):
@@ -58,10 +58,10 @@ def tensors_in(content: bytes, path: str | Path) -> dict[str, Tensor]:
 def _unpickled(content: bytes, path: str | Path) -> Any:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle protocols of other writers
+            warnings.simplefilter("ignore")  # warnings about pickle protocols of other writers
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its readers stumble over, KeyError and EOFError included
-        unsafe = "weights_only" in str(error)  # torch's messages advise to run the code of the file
+    except Exception as error:  # torch raises any kind of error on a damaged file, KeyError and EOFError included
+        unsafe = "weights_only" in str(error)  # torch's message advises running the code of the file
         if isinstance(error, pickle.UnpicklingError) and ("GLOBAL" in str(error) or "add_safe_globals" in str(error)):
             raise ValueError(
                 f"{path} holds other objects than tensors, and unpickling them could run code. Save its state "
@@ -82,7 +82,7 @@ def _state(tree: Any, path: str | Path, depth: int = 0) -> dict[str, Tensor]:
             return tensors
     own = {name: tensor for name, tensor in tree.items() if isinstance(name, str) and isinstance(tensor, Tensor)}
     nested = {
-        name: tensors  # optimisers number their entries, and are no state dictionaries
+        name: tensors  # states of optimisers have numbers as keys
         for name, value in tree.items()
         if isinstance(name, str) and (tensors := _state(value, path, depth + 1))
     }
@@ -90,14 +90,14 @@ def _state(tree: Any, path: str | Path, depth: int = 0) -> dict[str, Tensor]:
         return own
     if len(nested) > 1:
         raise ValueError(
-            f"{path} holds several dictionaries of tensors: {', '.join(sorted(nested))}. Save the one to load as a "
-            "file of its own."
+            f"{path} holds several dictionaries of tensors: {', '.join(sorted(nested))}. Save the wanted dictionary in "
+            "a file of its own."
         )
     return next(iter(nested.values()))
 
 
 def _safetensors(content: bytes, path: str | Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file: 8 bytes with the header's length, a header of JSON, then the values."""
+    """Read a safetensors file: 8 bytes with the header's length, a JSON header, then the values."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or not 2 <= length <= min(LONGEST, len(content) - 8):
         raise ValueError(f"{path} cannot be read: a safetensors file whose header is damaged.")

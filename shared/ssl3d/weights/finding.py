@@ -1,10 +1,10 @@
-"""Where the weights are that a bundle names."""
+"""Find the weights file that a bundle names."""
 
 import difflib
 import os
 from pathlib import Path
 
-PLACES = ("model.pt", "demo/model.pt", "models/model.pt")  # of a run, of one on synthetic items, of a bundle
+PLACES = ("model.pt", "demo/model.pt", "models/model.pt")  # of a run, of a run on synthetic items, of a bundle
 
 
 def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | None:
@@ -13,15 +13,15 @@ def resolve(name_or_path: str | Path | None, bundle_root: str | Path) -> Path | 
     Args:
         name_or_path: ``none`` in any case, or None: no weights. A bundle's name: ``models/model.pt`` of that bundle
             beside ``bundle_root``, else below the folder in the environment variable ``SSL3D_BUNDLES``. Anything else:
-            a path, relative to the working directory; of a folder, such as the output folder of a run, the
-            ``model.pt`` in it.
-        bundle_root: Folder of the bundle that asks.
+            a path, relative to the working directory. For a folder, such as the output folder of a run, its
+            ``model.pt`` is taken.
+        bundle_root: Folder of the bundle that loads the weights.
 
     Returns:
         An existing file, or None for no weights.
 
     Raises:
-        FileNotFoundError: no such file; the message lists where it was looked for and what has a similar name.
+        FileNotFoundError: no such file; the message lists the places searched and similar names.
     """
     text = str(name_or_path)
     if text.lower() == "none":

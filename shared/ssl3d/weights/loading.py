@@ -1,4 +1,4 @@
-"""Checked loading: weights enter a network when enough of them fit, and otherwise the network stays as it was."""
+"""Load weights into a network if enough of them fit; otherwise raise and leave the network unchanged."""
 
 import hashlib
 import logging
@@ -22,16 +22,16 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What became of each entry.
+    """Report on every entry of the file and of the network.
 
     Attributes:
-        matched: Entries of the network that were filled as they are.
-        adapted: Entries of the network that were filled after a change of their input channels.
+        matched: Entries of the network that were filled unchanged.
+        adapted: Entries of the network that were filled after adapting their input channels.
         missing: Entries of the network that the file did not fill; they keep their values.
         unexpected: Entries of the file that were not used.
-        fraction: Share of the elements that fit (matched or adapted), 0 .. 1, of the part that counts (see ``load``).
-        part: The part that counts: ``file``, ``network``, ``network's backbone`` or ``network's encoder``.
-        misfits: Entries that both have and that differ: name -> shape or type in the file, and in the network.
+        fraction: Share of the elements of ``part`` that fit (matched or adapted), 0 .. 1; see ``load``.
+        part: Denominator of ``fraction``: ``file``, ``network``, ``network's backbone`` or ``network's encoder``.
+        misfits: Entries of the same name that differ: name -> shape or type in the file, and in the network.
     """
 
     matched: list[str]
@@ -61,7 +61,7 @@ class LoadReport:
 
 
 class WeightsMismatch(ValueError):  # noqa: N818 (the name is part of the public interface)
-    """Too few of a file's weights fit the network, which was left unchanged; ``report`` (LoadReport) says which."""
+    """Raised if too few of a file's weights fit the network, which stays unchanged; ``report`` lists the entries."""
 
     def __init__(self, message: str, report: LoadReport) -> None:
         super().__init__(message, report)
@@ -74,36 +74,36 @@ class WeightsMismatch(ValueError):  # noqa: N818 (the name is part of the public
 def load(
     network: nn.Module, path: str | Path, *, min_match: float = 0.9, part: str | None = None, prefix: str = "backbone."
 ) -> LoadReport:
-    """Copy the weights of a file into a network, all or nothing, and say what happened (also logged).
+    """Copy the weights of a file into a network, all or nothing; return and log a report.
 
     Names match with or without ``prefix``, and with or without the words of ``WRAPPERS`` before them, in any nesting
-    (``module._orig_mod.student.backbone.``). Of a file that holds more than a state dictionary, such as a training's
-    checkpoint, the state dictionary is taken; see :func:`ssl3d.weights.files.tensors_in`. An entry fills one of the
-    same shape, cast to its dtype (files are float16, networks float32). Where the number of input channels alone
-    differs, convolutions of the input are adapted: one channel is repeated and divided by the new number, many are
-    summed into one, so that an image in copies, or its channels alike, gives the same response.
+    (``module._orig_mod.student.backbone.``). From a file that holds more than a state dictionary, such as a checkpoint
+    of a training, the state dictionary is taken, see :func:`ssl3d.weights.files.tensors_in`. An entry fills an entry of
+    the same shape, cast to its dtype (files are float16, networks float32). If only the number of input channels
+    differs, convolutions of the input are adapted: one channel is repeated and divided by the new number, and many
+    channels are summed into one. The response to an image with equal channels is then the same as before.
 
-    The share that fits is counted in elements, since a part such as SwinViT has most of a network's tensors and few of
-    its elements. Its denominator:
+    The share that fits is counted in elements, because a part such as SwinViT has most of a network's tensors but few
+    of its elements. Its denominator:
 
     - with a ``part`` (argument, else the passport's) that part of the network: ``"backbone"`` = the entries below
       ``prefix``, or all of a network that has none because it is a backbone itself; ``"encoder"`` = those that the
-      backbone's ``encoder_prefix`` names; ``"network"`` = all. Entries outside of it are not filled;
+      backbone's ``encoder_prefix`` names; ``"network"`` = all. Entries outside the part are not filled;
     - without either, the floating-point elements of the file.
 
     Args:
-        network: Any module.
-        path: A file of tensors, written by ``save``, ``torch.save`` or ``safetensors``. A JSON of the same name beside
-            it is its passport: it must be valid and name the file's sha256.
-        min_match: Smallest share to accept, 0 .. 1. With ``part="network"``, 1.0 asks for every entry.
+        network: Module to fill.
+        path: File of tensors, written by ``save``, ``torch.save`` or ``safetensors``. A JSON file of the same name
+            beside it is its passport, which must be valid and name the file's sha256.
+        min_match: Smallest share to accept, 0 .. 1. With ``part="network"``, 1.0 requires every entry.
         part: None, ``"encoder"``, ``"backbone"`` or ``"network"``.
-        prefix: Where the backbone stands in the network, with its final dot.
+        prefix: Prefix of the backbone's entries in the network, with its final dot.
 
     Raises:
-        WeightsMismatch: less than ``min_match`` fits, or nothing at all; ``.report`` tells, the network is unchanged.
+        WeightsMismatch: less than ``min_match`` fits, or nothing at all. The network is unchanged; see ``.report``.
         FileNotFoundError: there is no such file.
-        ValueError: an argument out of bounds; a file that is damaged, holds more than tensors (pickled code is never
-            run) or none; an invalid passport, or one of another file.
+        ValueError: an argument out of bounds; a file that is damaged, holds other objects than tensors (pickled code
+            is never run) or no tensors; an invalid passport, or the passport of another file.
 
     Examples:
         >>> load(SegmentationNet(UNet3d(), 3), "model.pt", part="backbone").missing
@@ -162,7 +162,7 @@ def load(
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Passport | None]:
-    """Tensors and passport of a file; the very bytes that were hashed are the ones unpickled."""
+    """Read tensors and passport of a file. The bytes that are hashed are the bytes that are unpickled."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no weights file {path}.")
     content = path.read_bytes()
@@ -205,7 +205,7 @@ def _spellings(name: str, prefix: str) -> Iterator[str]:
 
 
 def _pair(file: list[str], targets: set[str], prefix: str) -> dict[str, str]:
-    """Network entry -> file entry; of two that claim the same one, the more literal spelling has it."""
+    """Map network entries to file entries. If several file entries fit one, the most literal spelling is taken."""
     best: dict[str, tuple[int, str]] = {}
     for source in file:
         for rank, name in enumerate(_spellings(source, prefix)):
@@ -217,7 +217,7 @@ def _pair(file: list[str], targets: set[str], prefix: str) -> dict[str, str]:
 
 
 def _input_convolutions(network: nn.Module) -> set[str]:
-    """Weights of the convolutions that read the image: the first one, and others of as many input channels.
+    """Find the convolutions that read the image: the first one, and others of as many input channels.
 
     SwinUNETR has three: the patch embedding and the two of its first residual block.
     """
@@ -236,14 +236,14 @@ def _differ_in_channels(tensor: Tensor, target: Tensor) -> bool:
 
 
 def _with_channels(weight: Tensor, channels: int) -> Tensor:
-    """(O, 1, ...) -> (O, channels, ...), or (O, C, ...) -> (O, 1, ...)."""
+    """Adapt the input channels of a weight: (O, 1, ...) -> (O, channels, ...), or (O, C, ...) -> (O, 1, ...)."""
     if channels == 1:
         return weight.sum(dim=1, keepdim=True)
     return weight.expand(-1, channels, *weight.shape[2:]) / channels
 
 
 def _percent(fraction: float) -> str:
-    return f"{math.floor(1000 * fraction) / 10:.1f} %"  # rounded down: what is not whole never reads 100.0 %
+    return f"{math.floor(1000 * fraction) / 10:.1f} %"  # rounded down, so that only a full match reads 100.0 %
 
 
 def _first(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The passport: what a weights file was trained on, how, under which licence, and the hash that ties it to the file."""
+"""Define the passport of a weights file: training data, method, licence, and the hash of the file."""
 
 import json
 import math
@@ -23,26 +23,26 @@ class Passport:
     """Provenance of one weights file; the JSON beside it (``model.pt`` has ``model.json``) holds exactly these fields.
 
     Attributes:
-        method: How the weights were learned, such as ``"gvsl"``, ``"mae"`` or ``"supervised"``.
+        method: Name of the training method, such as ``"gvsl"``, ``"mae"`` or ``"supervised"``.
         backbone: Class of the backbone, such as ``"UNet3d"``.
-        backbone_arguments: The arguments that build it, in JSON's types.
-        part: What the file claims to fill: ``"encoder"``, ``"backbone"`` or ``"network"`` (everything).
-        network: Which network it is, such as ``"student"``, ``"teacher"`` or ``"SegmentationNet"``.
-        trained: What of the backbone the training reached, and a transfer takes: ``"backbone"`` or ``"encoder"``.
-        corpus: Training data, one ``{"name", "count", "licence"}`` a set; count = number of volumes.
-        synthetic: True when any of the training images was made by a computer.
+        backbone_arguments: Arguments of the backbone's constructor, in JSON's types.
+        part: Part of a network that the file fills: ``"encoder"``, ``"backbone"`` or ``"network"`` (everything).
+        network: Name of the network, such as ``"student"``, ``"teacher"`` or ``"SegmentationNet"``.
+        trained: Part of the backbone that was trained and is transferred: ``"backbone"`` or ``"encoder"``.
+        corpus: Training data, one ``{"name", "count", "licence"}`` per set; count = number of volumes.
+        synthetic: Whether any of the training images is synthetic.
         spacing: Voxel size in mm along the three axes of ``orientation``.
-        orientation: Three letters, such as ``"RAS"``: where the axes (D, H, W) point.
+        orientation: Directions of the axes (D, H, W), three letters such as ``"RAS"``.
         intensity: ``{"kind": "window", "lower", "upper"}`` in the image's unit (HU for CT), ``{"kind": "percentiles",
             "lower", "upper"}`` in 0 .. 100, or ``{"kind": "z-score"}``.
         roi_size: Training crop (D, H, W) in voxels.
-        steps: Optimiser steps.
+        steps: Number of optimiser steps.
         seed: Seed of the run.
-        ssl3d_version: Version of the package that trained.
-        licence: Licence of the weights, with the conditions that the data carry over.
-        sha256: Of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
-        results: Measured, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
-        label_names: Names of the classes 1, 2 and so on of a segmentation; empty for other networks, and in passports
+        ssl3d_version: Version of ssl3d used for the training.
+        licence: Licence of the weights, with the conditions of the training data that apply to them.
+        sha256: SHA-256 of the weights file, 64 hexadecimal digits; empty until ``ssl3d.weights.save`` fills it in.
+        results: Measured results, one ``{"metric", "value", "command"}`` each; the command repeats the measurement.
+        label_names: Names of the classes 1, 2 and so on of a segmentation. Empty for other networks, and in passports
             of earlier versions, whose weights have the classes of their bundle.
 
     Raises:
@@ -155,7 +155,7 @@ def _has(entry: Any, **checks: Any) -> bool:
 
 
 def beside(weights: str | Path) -> Path:
-    """Where the passport of a weights file stands: the same name, ending in ``.json``."""
+    """Return the path of a weights file's passport: the same name, ending in ``.json``."""
     return Path(weights).with_suffix(".json")
 
 
@@ -164,7 +164,7 @@ def read(path: str | Path) -> Passport:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not JSON, lacks a field, has one too many, or one of a wrong kind; the message names the file.
+        ValueError: it is not JSON, lacks a field, or has an unknown or invalid one; the message names the file.
     """
     try:
         entries = read_json(path)
@@ -193,7 +193,7 @@ def passport_of(weights: str | Path) -> Passport | None:
 
 
 def write(passport: Passport, path: str | Path) -> None:
-    """Write a passport as JSON, replacing the file at once; fields always stand in the order of the class.
+    """Write a passport as JSON, replacing the file atomically; fields are in the order of the class.
 
     Raises:
         OSError: the folder does not exist or cannot be written to.
@@ -208,12 +208,12 @@ def text_of(passport: Passport) -> str:
 
 
 def differences(passport: Passport, preprocessing: Mapping[str, Any]) -> list[str]:
-    """How a run's preprocessing departs from the one that the weights were trained with, one sentence each.
+    """Describe how a run's preprocessing differs from that of the weights, one sentence per difference.
 
     Args:
-        passport: Of the weights.
+        passport: Passport of the weights.
         preprocessing: Any of ``orientation`` (letters), ``spacing`` (3 numbers, mm) and ``intensity`` in the form of
-            the passport; what is not given is not compared. Numbers agree within 0.1 %.
+            the passport; missing entries are not compared. Numbers agree within 0.1 %.
 
     Raises:
         ValueError: another key.

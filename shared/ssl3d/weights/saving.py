@@ -1,4 +1,4 @@
-"""Saving weights in half precision, each with its passport, so that no crash leaves a pair that loads as another."""
+"""Save weights in half precision with their passport, so that no crash leaves a mismatched pair that loads."""
 
 import hashlib
 import io
@@ -17,25 +17,25 @@ from .passport import Passport, beside, text_of
 def save(
     network: nn.Module | Mapping[str, Tensor], path: str | Path, passport: Passport, *, keep: str | Path | None = None
 ) -> Passport:
-    """Write the tensors of a network (floating point as float16, others as they are) and the passport beside them.
+    """Write the tensors of a network (floating point as float16, others unchanged) and the passport beside them.
 
-    Both files are written whole beside their places first, so that a full disk leaves the former pair as it was. Then
-    the passport takes its place before the weights do, each atomically. A crash in between leaves old or no weights
-    under the new passport, whose hash ``load`` then refuses; in the other order, new weights could stand without any
-    passport and load unchecked. The former pair is copied to ``keep`` in the same manner before that.
+    Both files are first written completely under temporary names, so that a full disk leaves the former pair intact.
+    Then the passport is replaced before the weights, each atomically. A crash in between leaves old or no weights with
+    the new passport, and ``load`` refuses them by the hash. In the other order, new weights could be left without any
+    passport and would load unchecked. The former pair is first copied to ``keep`` in the same manner.
 
     Args:
-        network: A module, or its state dictionary.
-        path: The weights file; its folder is created. Equal tensors give equal bytes, whatever their memory format.
-        passport: Its ``sha256`` is filled in.
-        keep: Folder for the pair that stood at ``path`` before, if any; a former one in there is replaced.
+        network: Module, or its state dictionary.
+        path: Weights file, whose folder is created. Equal tensors give equal bytes, whatever their memory format.
+        passport: Passport of the weights, to which ``sha256`` is added.
+        keep: Folder for a former pair at ``path``, if any; a pair in that folder is replaced.
 
     Returns:
         The passport as written.
 
     Raises:
         ValueError: an entry that is no tensor, is not finite or exceeds float16 (65504); ``path`` ends in ``.json``;
-            ``keep`` is the folder of ``path``. Nothing is written then.
+            ``keep`` is the folder of ``path``. Nothing is written in these cases.
     """
     path = Path(path)
     if path == beside(path):
@@ -51,7 +51,7 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     if keep is not None and path.is_file():
         _keep(path, Path(keep))
-    with replacing(path) as weights, replacing(beside(path)) as text:  # the inner one takes its place first
+    with replacing(path) as weights, replacing(beside(path)) as text:  # the inner file is replaced first
         weights.write_bytes(content)
         text.write_text(text_of(passport), encoding="utf-8")
     return passport
@@ -66,7 +66,7 @@ def _half(name: str, tensor: Tensor) -> Tensor:
         if not torch.isfinite(half).all():
             raise ValueError(f"Entry {name} is not finite in float16 (largest magnitude {tensor.abs().max():.3g}).")
         tensor = half
-    return tensor.clone(memory_format=torch.contiguous_format)  # a view would be saved with all of its storage
+    return tensor.clone(memory_format=torch.contiguous_format)  # torch would save a view with its whole storage
 
 
 def _keep(path: Path, folder: Path) -> None:
@@ -79,4 +79,4 @@ def _keep(path: Path, folder: Path) -> None:
     else:
         with replacing(kept) as weights:
             shutil.copyfile(path, weights)
-        beside(kept).unlink(missing_ok=True)  # belongs to weights that are gone
+        beside(kept).unlink(missing_ok=True)  # passport of weights that no longer exist

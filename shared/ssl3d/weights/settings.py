@@ -1,4 +1,4 @@
-"""What weights fix of a run: the spacing, orientation and intensities that they were trained with."""
+"""Compare a run with the settings that weights were trained with: spacing, orientation and intensities."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ def trained_spacing(weights: str | Path | None, pixdim: Sequence[float]) -> list
     """Return the voxel spacing in mm that weights were trained at.
 
     Args:
-        weights: The file; its passport has the spacing.
-        pixdim: Three numbers for weights without a passport.
+        weights: Weights file, whose passport holds the spacing.
+        pixdim: Spacing (three numbers) for weights without a passport.
     """
     passport = None if weights is None else passport_of(Path(weights).expanduser())
     return [float(mm) for mm in (pixdim if passport is None else passport.spacing)]
@@ -28,8 +28,8 @@ def warn_of_other_settings(weights: str | Path, transform: Compose | Sequence[Ca
     """Warn of each setting of a preprocessing that differs from the one that weights were trained with.
 
     Args:
-        weights: The file; without a passport nothing is known, and nothing is said.
-        transform: The preprocessing. Its crop is not compared.
+        weights: Weights file; without a passport there is no warning.
+        transform: Preprocessing of the run, of which the crop is not compared.
     """
     passport = passport_of(weights)
     if passport is None:
@@ -41,10 +41,10 @@ def warn_of_other_settings(weights: str | Path, transform: Compose | Sequence[Ca
 
 
 def other_modality(passport: Passport, low: float, high: float) -> str | None:
-    """Say why a scan is not of the kind that weights were trained on; None where nothing speaks against it.
+    """Explain why a scan does not seem to be of the modality that weights were trained on; None if it may be.
 
-    A window that begins below 0 is one of Hounsfield units, which CT has. Percentiles and z-scores are for units that
-    differ from scan to scan, as those of MR do.
+    A window that begins below 0 is in Hounsfield units and means CT. Percentiles and z-scores are for units that differ
+    from scan to scan, as in MR.
 
     Args:
         passport: Passport of the weights.

@@ -1,1 +1,1 @@
-"""DICOM series as volumes."""
+"""Read DICOM series as volumes."""

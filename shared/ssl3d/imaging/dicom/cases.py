@@ -1,4 +1,4 @@
-"""A folder of DICOM files as cases, each with a folder of its own series."""
+"""Find the cases in a folder of DICOM files, and make a folder with the chosen series of each."""
 
 import errno
 import hashlib
@@ -30,8 +30,8 @@ class Study(NamedTuple):
     Attributes:
         name: Name of the case.
         folder: Folder of its files.
-        patient: Digest of the PatientID where it tells patients apart; empty where all studies have the same or none,
-            as after anonymisation, and where no two studies share one.
+        patient: Digest of the PatientID. Empty if the PatientID does not help to group studies: all studies have the
+            same or none, as after anonymisation, or no two studies share one.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Study(NamedTuple):
 def list_studies(folder: Path, cache_dir: str | Path | None = None) -> list[Study]:
     """List each study that holds a volume, and each folder of damaged files, as a case.
 
-    A case is named after its folders below ``folder``, as many levels as it takes to tell the studies apart:
-    ``patient01`` where each folder ``patient*`` holds one study, else ``patient01_before`` and ``patient01_after``. A
-    single study whose files lie in ``folder`` itself is named after it. Studies without a volume are left out, with a
+    A case is named after its folders below ``folder``, with as many levels as it takes to tell the studies apart:
+    ``patient01`` if each folder ``patient*`` holds one study, else ``patient01_before`` and ``patient01_after``. A
+    single study whose files lie directly in ``folder`` gets its name. Studies without a volume are left out with a
     warning.
 
     Raises:
@@ -164,7 +164,7 @@ def _link(files: list[str], target: Path) -> None:
             (temporary / f"{number:05d}.dcm").symlink_to(file)
         temporary.rename(target)
     except OSError as error:
-        if not target.is_dir():  # else another process was first
+        if not target.is_dir():  # else another process has made it
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             why = "the disk or its quota is full" if full else str(error)
             remedy = "Free space there, or set" if full else "Set"

@@ -1,4 +1,4 @@
-"""What the headers of DICOM files below a folder say, without their pixels."""
+"""Read the headers of DICOM files below a folder, without their pixels."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from ...files.walk import walk_files
 from .start import begins_like_dicom, encoding
 
 VERSION = 3  # raise it when Header changes, so that files are read anew
-THREADS = 8  # files on a network drive answer late, and beside each other
+THREADS = 8  # reading in parallel hides the latency of network drives
 SUFFIX = ".dcm"
 TAGS = (
     "SOPClassUID",
@@ -43,15 +43,15 @@ DIRECTORY = "Media Storage Directory Storage"  # DICOMDIR, the table of contents
 
 
 class Header(NamedTuple):
-    """One DICOM file. What it does not say is empty, 0 or None.
+    """Header of a DICOM file. Missing entries are empty, 0 or None.
 
     Attributes:
-        path: Of the file.
-        position: (x, y, z) of the first voxel's centre in mm; as all that follows in DICOM's frame, x to the left and y
-            to the back.
-        problem: Why the file cannot be read; the rest is then empty.
-        study, series: Their UIDs; without one for the study, that of the series.
-        number, description: Of the series, for people.
+        path: Path of the file.
+        position: (x, y, z) of the first voxel's centre in mm. As in all entries below, the axes are those of DICOM: x
+            to the left, y to the back.
+        problem: Reason why the file cannot be read, in which case all other entries are empty.
+        study, series: UIDs; without a study UID, that of the series.
+        number, description: Number and description of the series.
         modality: ``CT``, ``MR``, ``PT`` ...
         kind: Name of the SOP class, such as ``CT Image Storage``.
         image_type: Such as ``("ORIGINAL", "PRIMARY", "AXIAL")``.
@@ -60,8 +60,8 @@ class Header(NamedTuple):
         size: (rows, columns).
         spacing: (mm from row to row, mm from column to column).
         orientation: Direction along a row and along a column, 6 numbers.
-        syntax: UID of the transfer syntax, which says how pixels are compressed.
-        patient: Digest of the PatientID, which itself is not kept; empty without one.
+        syntax: UID of the transfer syntax, which defines the compression of the pixels.
+        patient: Digest of the PatientID (the PatientID is not kept); empty without a PatientID.
     """
 
     path: str
@@ -85,14 +85,14 @@ class Header(NamedTuple):
 
 
 def read_headers(folder: Path, cache_dir: str | Path | None = None) -> list[Header]:
-    """Headers of all DICOM files below ``folder``, known by their content whatever their names.
+    """Read the headers of all DICOM files below ``folder``, recognised by their content and not by their names.
 
-    Links are followed. Hidden files are left alone, as is a ``DICOMDIR``. Files without the preamble of
-    DICOM are read too, where they begin as a data set does. A file that is called ``.dcm`` and is none is listed with
-    its problem. Results are kept for each folder until one of its files changes.
+    Links are followed. Hidden files and ``DICOMDIR`` are ignored. Files without the DICOM preamble are read if they
+    begin like a data set. A file that ends in ``.dcm`` but is no DICOM file is listed with its problem. Results are
+    kept for each folder until one of its files changes.
 
     Args:
-        folder: Of any depth.
+        folder: Folder to search at any depth.
         cache_dir: See ``ssl3d.data.cache_dir``.
 
     Raises:
@@ -120,7 +120,7 @@ def _identity(file: Path) -> str:
 
 
 def _header(file: Path) -> Header | None:
-    """None for what is not meant to be DICOM."""
+    """Read the header of a file; None if the file does not claim to be DICOM."""
     named = file.suffix.lower() == SUFFIX
     try:
         with open(file, "rb") as stream:
@@ -181,7 +181,7 @@ def _parsed(stream: Any, path: str) -> Header:
             str(dataset.file_meta.get("TransferSyntaxUID") or encoding(dataset)),
             _digest(dataset.get("PatientID")),
         )
-    except Exception as error:  # pydicom has no common base for what a damaged header provokes
+    except Exception as error:  # pydicom's errors on damaged headers have no common base class
         return Header(path, None, f"unreadable header ({error})")
 
 

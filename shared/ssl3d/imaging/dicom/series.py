@@ -1,4 +1,4 @@
-"""Which of the DICOM series in a folder is the volume that is meant."""
+"""Choose the volume among the DICOM series in a folder."""
 
 import logging
 import re
@@ -29,15 +29,15 @@ LABELS = {"Segmentation Storage", "RT Structure Set Storage", "Label Map Segment
 LOCALIZER = re.compile(r"locali[sz]er|scout|topogram|surview|survey", re.IGNORECASE)
 PROJECTION = re.compile(r"\b(mip|min ?ip|max ?ip|projection|vrt|volume rendering)\b", re.IGNORECASE)
 FEWEST = 4  # slices of a volume
-FINER = 1.5  # times the slices: the thin slices of a CT scan beside its thick ones
-OTHER_PLANE = 1e-2  # difference between direction cosines, far above what rounding makes
+FINER = 1.5  # ratio of numbers of slices above which the thin slices of a CT are preferred to the thick ones
+OTHER_PLANE = 1e-2  # difference between direction cosines, far above rounding errors
 WHERE = '--series of the bundle for all cases, or "series" in the entry of one in the datalist'
 NIFTI_LABELS = "Convert it to a NIfTI file of the case's name in the folder labels: ssl3d reads no DICOM labels"
 
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Slices of one series (of its localizers apart from the others) in the order of their files."""
+    """Slices of one series in the order of their files; localizers of the same UID form a series of their own."""
 
     slices: list[Header]
 
@@ -52,7 +52,7 @@ class Series:
 
     @property
     def normals(self) -> np.ndarray:
-        """(orientations, 3): the directions across the slices, those that are nearly equal once."""
+        """Normals of the slices (orientations, 3), without near duplicates."""
         found: list[np.ndarray] = []
         for orientation in {header.orientation for header in self.slices if header.orientation}:
             normal = np.cross(orientation[:3], orientation[3:])
@@ -62,13 +62,13 @@ class Series:
 
     @property
     def plane(self) -> str:
-        """``axial``, ``coronal`` or ``sagittal``, whichever is nearest; empty where there is none or more than one."""
+        """Nearest of ``axial``, ``coronal`` and ``sagittal``; empty for none or several orientations."""
         normals = self.normals
         return ("sagittal", "coronal", "axial")[int(np.abs(normals[0]).argmax())] if len(normals) == 1 else ""
 
     @property
     def distance(self) -> float:
-        """Usual distance between neighbouring slices in mm; 0 where it is unknown."""
+        """Median distance between neighbouring slices in mm; 0 if unknown."""
         normals = self.normals
         positions = [header.position for header in self.slices if header.position]
         if len(normals) != 1 or not positions:
@@ -78,7 +78,7 @@ class Series:
 
     @property
     def excluded(self) -> str:
-        """Why this is no volume; empty where it may be one."""
+        """Reason why this series is no volume; empty if it may be one."""
         if self.first.kind not in IMAGES:
             return self.first.kind or "of unknown kind"
         if _is_localizer(self.first) or LOCALIZER.search(self.first.description):
@@ -90,7 +90,7 @@ class Series:
         return f"fewer than {FEWEST} slices" if self.count < FEWEST else ""
 
     def describe(self) -> str:
-        """For people who must choose: number, description, size, UID."""
+        """Describe the series for a user who must choose: number, description, size, UID."""
         first = self.first
         distance = f" of {self.distance:.3g} mm" if self.distance else ""
         images = "slice" if first.kind in IMAGES else "file"
@@ -134,7 +134,7 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
         )
     usable = [one for one in series if not one.excluded]
     if not usable and len(series) == 1 and series[0].first.kind in IMAGES:
-        usable = series  # it was named, or is alone in its folder
+        usable = series  # selected by the user, or the only series in the folder
     if not usable:
         labels = all(one.first.kind in LABELS for one in series)
         remedy = NIFTI_LABELS if labels else f"To use one of them anyway, select it with {WHERE}, or leave it out"
@@ -143,7 +143,7 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
     if len(best) > 1:
         raise BadFileError(
             f"{len(best)} series may be meant:{_lines(best)}",
-            f"Give the SeriesInstanceUID or a description (with * for any text), with {WHERE}",
+            f"Select one by its SeriesInstanceUID or description (with * for any text), with {WHERE}",
         )
     if len(every) > 1:
         others = [one for one in every if one is not best[0]]
@@ -152,7 +152,7 @@ def choose_series(headers: Iterable[Header], wanted: str | None = None) -> Serie
 
 
 def _preferred(usable: Sequence[Series]) -> list[Series]:
-    """One series, or all that may be meant."""
+    """Return the best series, or all series that qualify equally."""
     best = [one for one in usable if one.first.image_type[:1] != ("DERIVED",)] or list(usable)
     if {one.first.modality for one in best} != {"CT"}:
         return best
@@ -175,6 +175,6 @@ def _lines(series: Iterable[Series]) -> str:
 
 
 def indented(lines: Sequence[str], most: int | None = None) -> str:
-    """Lines of a message below its first, with the number of those beyond ``most``."""
+    """Indent lines below the first line of a message; show at most ``most``, and the number of the others."""
     left = 0 if most is None else max(0, len(lines) - most)
     return "".join(f"\n    {line}" for line in [*lines[:most], *([f"and {left} more"] if left else [])])

@@ -1,4 +1,4 @@
-"""DICOM files without their preamble, as older archives and some toolkits write them: how they begin."""
+"""Recognise DICOM files without a preamble, as older archives and some toolkits write them."""
 
 import struct
 from typing import Any
@@ -10,7 +10,7 @@ LONGEST = 1024  # bytes of the first value
 
 
 def begins_like_dicom(start: bytes) -> bool:
-    """Whether bytes are the first elements of a DICOM data set, in explicit or implicit VR, little or big endian."""
+    """Return whether bytes begin a DICOM data set, in explicit or implicit VR, little or big endian."""
     if len(start) < 16:
         return False
     for order in "<>":
@@ -26,7 +26,7 @@ def begins_like_dicom(start: bytes) -> bool:
 
 
 def encoding(dataset: Any) -> str:
-    """UID of the transfer syntax in which a data set was found to be written, for files that do not tell."""
+    """Return the UID of the transfer syntax that pydicom detected, for files that do not declare one."""
     implicit, little = dataset.original_encoding
     if implicit is None:
         return ""

@@ -1,4 +1,4 @@
-"""Slices of a DICOM series to one volume, refused where they do not make one."""
+"""Stack the slices of a DICOM series to a volume; refuse slices that do not form a regular grid."""
 
 import hashlib
 import io
@@ -17,8 +17,8 @@ from ..volume import BadFileError, Volume
 from .headers import Header, import_pydicom, read_headers
 from .series import IMAGES, choose_series, indented
 
-OFF_GRID = 0.25  # of a voxel's shortest side: how far a slice may lie from its place in a regular grid
-TILT = 0.1  # degrees between the stack's axis and the slices' normal, above what rounded numbers in headers make
+OFF_GRID = 0.25  # largest distance of a slice from its place in a regular grid, as a share of a voxel's shortest side
+TILT = 0.1  # degrees between the stack's axis and the slices' normal, above rounding errors of headers
 TURN = 1e-3  # difference between direction cosines
 CONVERT = "Convert it to .nii.gz with dcm2niix"
 EXPORT = "Export the series again, complete and with one image for each position"
@@ -44,7 +44,7 @@ def read_series(folder: Path, series: str | None = None, cache_dir: str | Path |
     """
     slices, affine = find_volume(folder, series, cache_dir)
     rows, columns = slices[0].size
-    array = np.empty((columns, rows, len(slices)), np.float32)  # in the order that MONAI would copy another one to
+    array = np.empty((columns, rows, len(slices)), np.float32)  # C order, which MONAI would copy any other order to
     keys = []
     for number, header in enumerate(slices):
         raw = _bytes(header)
@@ -79,13 +79,13 @@ def find_volume(
 
 
 def stack(slices: Sequence[Header]) -> tuple[list[Header], np.ndarray]:
-    """Slices in the order of their positions along the normal, and the affine (4, 4), RAS, of their volume.
+    """Sort slices by position along the normal, and return them with the affine (4, 4), RAS, of their volume.
 
     Raises:
-        BadFileError: no grey images of CT, MR or PET, one a file; sizes, pixel spacings or orientations differ or are
+        BadFileError: no grey images of CT, MR or PET, one per file; sizes, pixel spacings or orientations differ or are
             missing; fewer than 2 slices; two slices at one position; slices missing, at irregular distances or shifted
             sideways; a tilted gantry. Positions are named in mm along the normal.
-        ImportError: no decoder for the images' compression is installed: this is no fault of the files.
+        ImportError: no decoder for the images' compression is installed, which is no fault of the files.
     """
     _check_images(slices)
     _check_decoders({header.syntax for header in slices})
@@ -106,7 +106,7 @@ def stack(slices: Sequence[Header]) -> tuple[list[Header], np.ndarray]:
     tilt = np.degrees(np.arccos(np.clip(step @ normal / sides[2], -1, 1)))
     if tilt > TILT:
         problem = f"slices shifted by the same distance each: a gantry tilt of {tilt:.1f} degrees"
-        raise BadFileError(problem, f"{CONVERT}, which corrects it, and take the file that it names Tilt")
+        raise BadFileError(problem, f"{CONVERT}, which corrects the tilt, and use its output named Tilt")
     off = np.linalg.norm(positions - positions[0] - np.arange(len(slices))[:, None] * step, axis=1)
     if off.max() > OFF_GRID * sides.min():
         where = depths[np.flatnonzero(off > OFF_GRID * sides.min())]
@@ -133,11 +133,11 @@ def _check_images(slices: Sequence[Header]) -> None:
             found = ", ".join(f"{value} in {count}" for value, count in Counter(values).most_common(NAMED))
             raise BadFileError(f"slices of different {name}: {found} file(s)", EXPORT)
     if min(first.size) < 2 or len(slices) < 2:
-        raise BadFileError(f"2D: {len(slices)} slice(s) of {first.size}", "ssl3d works on 3D images: leave it out")
+        raise BadFileError(f"2D: {len(slices)} slice(s) of {first.size}", "ssl3d reads 3D images only: leave it out")
 
 
 def _geometry(slices: Sequence[Header]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions (slices, 3), orientation (6,) and spacing (2,) of slices that have one orientation."""
+    """Return positions (slices, 3), orientation (6,) and spacing (2,) of slices of the same orientation."""
     found = []
     for tag, values in (
         ("ImagePositionPatient", [header.position for header in slices]),
@@ -195,7 +195,7 @@ def _check_decoders(syntaxes: Iterable[str]) -> None:
             raise BadFileError(f"transfer syntax {syntax.name or 'missing'}: not known to pydicom", remedy) from error
         if not decoder.is_available:
             needed = "; or ".join(decoder.missing_dependencies)
-            # gdcm's package is not called gdcm, and decodes all that hospitals use
+            # the package of gdcm is called python-gdcm; it decodes all formats that hospitals use
             package = "python-gdcm" if "gdcm" in needed else "pylibjpeg pylibjpeg-openjpeg"
             raise ImportError(
                 f"To read DICOM images compressed as {syntax.name} pydicom needs a decoder ({needed}): `pip install "
@@ -211,21 +211,21 @@ def _bytes(header: Header) -> bytes:
 
 
 def _pixels(raw: bytes, header: Header) -> np.ndarray:
-    """(rows, columns) real values of one slice."""
+    """Decode the real values (rows, columns) of one slice."""
     pydicom = import_pydicom()
     try:
         dataset: Any = pydicom.dcmread(io.BytesIO(raw), force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:  # a file without preamble
             dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(header.syntax)
             if dataset["PixelData"].is_undefined_length:
-                raise ValueError("compressed pixels, and no word on how")
+                raise ValueError("compressed pixels of unknown compression")
         return pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset)
-    except Exception as error:  # pydicom and the decoders have no common base for what damaged pixels provoke
+    except Exception as error:  # errors of pydicom and the decoders on damaged pixels have no common base class
         reason = " ".join(str(error).split()) or type(error).__name__
         remedy = COPY_AGAIN
         if header.syntax not in PLAIN:
             remedy += ", or install python-gdcm, which decodes what others cannot"
-        elif raw[128:132] != b"DICM":  # its pixels may be compressed, and only the lost preamble said how
+        elif raw[128:132] != b"DICM":  # its pixels may be compressed in a way that only the lost preamble told
             remedy = "It has no DICOM preamble: convert it with dcmconv or dcm2niix"
         raise BadFileError(f"{_name(header)} cannot be decoded ({reason})", remedy) from error
 

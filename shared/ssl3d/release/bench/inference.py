@@ -1,4 +1,4 @@
-"""Cost of segmenting one large volume: time by stage beside what the network alone needs, and memory."""
+"""Measure the cost of segmenting a large volume: time by stage, compared with the network alone, and memory."""
 
 import logging
 import os
@@ -39,16 +39,16 @@ def bench_inference(
     repeats: int = 3,
     device: str = "cpu",
 ) -> str:
-    """Segment a made CT with a bundle, one stage after the other, and set each beside the network's calls.
+    """Segment an artificial CT with a bundle, and compare the time of each stage with that of the network's calls.
 
     Every stage is the component of ``configs/inference.json`` itself: the check of the file, each transform before and
     after, the inferer. The CT, smooth tissue with noise in int16 as gzip-compressed NIfTI, lies in a temporary folder.
 
     Args:
         bundle: Folder of a segmentation bundle.
-        size: Of the CT in voxels, one number or three; 512 x 512 x 300 when not given.
-        spacing: Of its voxels, three numbers in mm.
-        repeats: Runs; of each stage the fastest counts.
+        size: Size of the CT in voxels, one number or three; 512 x 512 x 300 when not given.
+        spacing: Voxel size of the CT, three numbers in mm.
+        repeats: Number of runs; the fastest time of each stage counts.
         device: ``cpu``, ``cuda``.
 
     Returns:
@@ -99,7 +99,7 @@ def bench_inference(
 
 
 def _quietly(measure: Callable[[ConfigParser], dict[str, float]], parser: ConfigParser) -> dict[str, float]:
-    """Measure without the log lines that the first run has shown."""
+    """Measure without the log lines, which the first run has shown."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -127,7 +127,7 @@ def read_inference(bundle: Path) -> ConfigParser:
 
 
 def measure_stages(parser: ConfigParser) -> dict[str, float]:
-    """Seconds of each stage of one run over the first scan, in order; the network's calls are part of the windows."""
+    """Return the seconds of each stage for the first scan, in order; the windows include the network's calls."""
     device = torch.device(parser.get_parsed_content("device"))
     network, inferer, before, after = (
         parser.get_parsed_content(key) for key in ("network", "inferer", "preprocessing", "postprocessing")
@@ -171,10 +171,10 @@ def stage_of(transform: Any) -> str:
 
 
 def write_ct(path: Path, shape: Sequence[int], spacing: Sequence[float]) -> float:
-    """Write a made CT: smooth tissue in an ellipse, air around it, noise of 12 HU everywhere.
+    """Write an artificial CT: smooth tissue in an ellipse, air around it, noise of 12 HU everywhere.
 
     Args:
-        path: Of the NIfTI file.
+        path: Path of the NIfTI file.
         shape: Voxels (D, H, W).
         spacing: mm.
 

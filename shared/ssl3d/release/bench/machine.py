@@ -1,4 +1,4 @@
-"""What a measurement says about the machine and the process that it ran in."""
+"""Describe the machine and the process of a measurement."""
 
 import os
 import platform
@@ -12,13 +12,13 @@ GIB = 2**30
 
 
 def peak() -> float:
-    """Largest resident set of this process so far, GiB."""
+    """Return the largest resident set of this process so far in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIB
 
 
 def machine(load_before: float) -> str:
-    """Threads, load average before and now, processor and torch, in two lines.
+    """Describe threads, load average before and now, processor and torch, in two lines.
 
     Args:
         load_before: ``os.getloadavg()[0]`` at the start.

@@ -1,4 +1,4 @@
-"""Cost of a pre-training step: time beside what the networks alone need, and memory."""
+"""Measure the cost of a pre-training step: time, compared with the networks alone, and memory."""
 
 import os
 import statistics
@@ -23,14 +23,14 @@ WARM_UP, WARM_UP_SECONDS = 3, 5.0
 
 
 class Costs(NamedTuple):
-    """Medians in seconds of the parts of a step, and what the table says beside them.
+    """Median seconds of the parts of a step, and the peak memory.
 
     Attributes:
         floor: Passes of the networks alone, forward and backward, from given views.
         views: Making the views of a batch.
         passes: Passes of the networks and losses, forward and backward.
-        optimiser: Its step.
-        whole: All of a step, views included.
+        optimiser: Step of the optimiser.
+        whole: Whole step, views included.
         memory: Peak of the resident set in GiB: before the network was built, and after whole steps.
     """
 
@@ -51,7 +51,7 @@ def bench(
     device: str = "cpu",
     overrides: Mapping[str, Any] | None = None,
 ) -> str:
-    """Measure a step of a pre-training bundle, and set it beside the floor: what its networks alone need.
+    """Measure a step of a pre-training bundle, and compare it with the floor: the time of its networks alone.
 
     Network, views, loss and optimiser are those of ``configs/train.json``; the volumes are random, no data are read.
     The floor is forward and backward through backbone and heads, for GVSL with the warp of features and the
@@ -59,7 +59,7 @@ def bench(
 
     Args:
         bundle: Folder of the bundle.
-        size: Of the volumes in voxels, one number or (D, H, W); the bundle's ``roi_size`` when not given.
+        size: Size of the volumes in voxels, one number or (D, H, W); the bundle's ``roi_size`` when not given.
         batch_size: The bundle's when not given.
         paper: Take the publication's settings, ``paper.json``.
         repeats: Timed steps.
@@ -137,7 +137,7 @@ def read(bundle: Path, paper: bool) -> ConfigParser:
 
 
 def measure(parser: ConfigParser, repeats: int) -> Costs:
-    """Time steps of a config; the networks' passes alone take turns with whole steps.
+    """Time steps of a config, in turn with passes of the networks alone.
 
     Raises:
         ValueError: The network is no pre-training method.

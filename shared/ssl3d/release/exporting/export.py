@@ -1,4 +1,4 @@
-"""The networks of bundles as TorchScript and ONNX, each checked against PyTorch and timed beside it."""
+"""Export the networks of bundles as TorchScript and ONNX, check them against PyTorch, and compare their times."""
 
 import json
 import logging
@@ -30,10 +30,10 @@ class Row(NamedTuple):
     """A runtime in the table.
 
     Attributes:
-        runtime: What was measured.
-        difference: Largest absolute one to PyTorch.
-        relative: The same over the largest output, or over 1 where no output is above 1.
-        seconds: Of each run over one window.
+        runtime: Runtime that was measured.
+        difference: Largest absolute difference to PyTorch.
+        relative: Difference over the largest output, or over 1 if no output is above 1.
+        seconds: Time of each run over one window.
     """
 
     runtime: Runtime
@@ -43,12 +43,12 @@ class Row(NamedTuple):
 
     @property
     def good(self) -> bool:
-        """Whether the file is there and gives what PyTorch gives."""
+        """Whether the file exists and its results equal those of PyTorch."""
         return self.runtime.call is not None and self.relative <= LIMIT  # NaN is no good
 
 
 class Exported(NamedTuple):
-    """What ``export`` did for a bundle: its table (Markdown), and whether every runtime gives what PyTorch gives."""
+    """Result of ``export`` for a bundle: the table (Markdown), and whether every runtime agrees with PyTorch."""
 
     table: str
     good: bool
@@ -67,7 +67,7 @@ def export(
     Args:
         bundles: Folder of bundles.
         output_dir: Created; files of the same name are replaced.
-        names: Of bundles; all when empty.
+        names: Names of bundles; all when empty.
         repeats: Timed runs of each runtime, in turn.
         any_size: False writes ONNX for windows alone, which takes a fraction of the time.
 
@@ -194,7 +194,7 @@ def read_network(bundle: Path) -> tuple[nn.Module, list[int]]:
 
 @contextmanager
 def scripts_of(bundle: Path) -> Iterator[None]:
-    """Let ``scripts`` be those of ``bundle``, not of another, and forget them afterwards."""
+    """Import ``scripts`` from ``bundle`` while the block runs, and unload them afterwards."""
 
     def forget() -> None:
         for name in [name for name in sys.modules if name.split(".")[0] == "scripts"]:
@@ -211,5 +211,5 @@ def scripts_of(bundle: Path) -> Iterator[None]:
 
 
 def random_image(items: int, channels: int, size: Sequence[int]) -> Tensor:
-    """(items, channels, *size), the same at each call, between 0 and 1 as the bundles' preprocessing makes it."""
+    """Return a fixed random image (items, channels, *size) in [0, 1], like the output of the preprocessing."""
     return torch.rand(items, channels, *size, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""A network as TorchScript and as ONNX, loaded again from the files, ready to be compared and timed."""
+"""Write a network as TorchScript and as ONNX, and load the files again for comparison."""
 
 import importlib.util
 import logging
@@ -21,14 +21,14 @@ LARGEST = 64  # coarsest cells along a side, and items of a batch, that the expo
 
 
 class Runtime(NamedTuple):
-    """A network in one runtime.
+    """Network in one runtime.
 
     Attributes:
-        name: As tables show it.
-        call: The network; None where it could not be had.
+        name: Name in tables.
+        call: Callable network; None if the export failed.
         step: Sides of the input are multiples of it; 0: those of the window only.
-        note: What a reader should know; the reason where there is no ``call``.
-        file: What was written.
+        note: Remark for the reader; if there is no ``call``, the reason.
+        file: File that was written.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Runtime(NamedTuple):
 
 
 def check_packages() -> None:
-    """Stop before any work where a package that ONNX needs is not there.
+    """Check that the packages for ONNX are installed.
 
     Raises:
-        ImportError: which, and how to get them.
+        ImportError: a package is missing; the message says how to install it.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -53,7 +53,7 @@ def to_torchscript(network: nn.Module, window: Tensor, file: Path, metadata: str
     """Write ``network`` as TorchScript: scripted, for any size, or traced where it cannot be scripted.
 
     Args:
-        network: In evaluation mode, on the CPU.
+        network: Network in evaluation mode, on the CPU.
         window: (1, C, D, H, W), of the size that a trace is for.
         file: Replaced when there.
         metadata: Kept in the file as ``metadata.json``, where MONAI looks for it.
@@ -77,7 +77,7 @@ def to_onnx(network: nn.Module, window: Tensor, file: Path, metadata: str, any_s
     the window's size. ONNX Runtime gets as many threads as torch has.
 
     Args:
-        network: In evaluation mode, on the CPU.
+        network: Network in evaluation mode, on the CPU.
         window: (1, C, D, H, W), of the size that is taken where the size is fixed.
         file: Replaced when there.
         metadata: Kept in the file as the property ``metadata.json``.

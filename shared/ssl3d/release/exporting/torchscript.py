@@ -1,4 +1,4 @@
-"""A bundle's network as TorchScript, the same bytes at each export."""
+"""Export a bundle's network as TorchScript, with the same bytes at each export."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Zip files of bundles: written so that equal contents give equal bytes, and unpacked into their own folder only."""
+"""Write zip files of bundles reproducibly, and unpack them safely into their own folder."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ UNREADABLE = (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error)  # Runtime
 
 
 class Release(NamedTuple):
-    """A bundle's name and version, as the name of a zip file tells them."""
+    """Name and version of a bundle, as in the name of its zip file."""
 
     name: str
     version: str
@@ -32,7 +32,7 @@ class Release(NamedTuple):
 
     @property
     def order(self) -> tuple[int, ...]:
-        """Sorts versions by number: 0.10.0 comes after 0.9.0."""
+        """Key to sort versions by number: 0.10.0 comes after 0.9.0."""
         return tuple(map(int, self.version.split(".")))
 
 
@@ -43,7 +43,7 @@ def release_of(file_name: str) -> Release | None:
 
 
 def digest(file: Path, algorithm: str = "sha256") -> str:
-    """Hexadecimal digest of a file."""
+    """Return the hexadecimal digest of a file."""
     value = hashlib.new(algorithm)
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -78,7 +78,7 @@ def check_zip(file: Path, name: str) -> None:
     """Refuse a zip file that is damaged, too large when unpacked, or writes outside of the folder ``name``.
 
     Raises:
-        ValueError: with the entry that is wrong.
+        ValueError: the file is refused; the message names the entry.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -97,7 +97,7 @@ def check_zip(file: Path, name: str) -> None:
 
 
 def _check_size(file: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse what would fill the disk. No more than the sizes in the entries is ever unpacked."""
+    """Refuse files that would fill the disk. Never more than the sizes in the entries is unpacked."""
     total = sum(entry.file_size for entry in entries)
     dense = total > LEAST_SUSPECT and total > DENSEST * file.stat().st_size
     if total > LARGEST or len(entries) > MOST_FILES or dense:

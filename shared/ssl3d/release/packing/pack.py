@@ -1,4 +1,4 @@
-"""Packed bundles: one zip file each that runs without ssl3d installed."""
+"""Pack bundles into zip files that run without ssl3d installed."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from .vendor import runtime_files, third_party
 logger = logging.getLogger(__name__)
 
 PACKAGE = Path(__file__).parents[2]
-# All that a bundle is, beside the weights that its metadata describes; whatever else lies in its folder stays there.
+# Files of a bundle, beside the weights that its metadata describes; other files in its folder are not packed.
 CONTENT = (
     "LICENSE",
     "large_files.*",
@@ -48,7 +48,7 @@ def pack(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[Pat
     Args:
         bundles: Folder of bundles.
         output_dir: Created; zip files of the same name are replaced.
-        names: Of bundles; all when empty.
+        names: Names of bundles; all when empty.
 
     Returns:
         The zip files.
@@ -69,10 +69,10 @@ def pack(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[Pat
 
 
 def chosen(bundles: Path, names: Sequence[str] = ()) -> list[str]:
-    """Names of the bundles in a folder: those that are asked for, or all.
+    """Return the names of the requested bundles in a folder, by default of all.
 
     Raises:
-        ValueError: there are none, or one that is asked for is not there; the message gives the nearest name.
+        ValueError: there are no bundles, or a requested one is missing; the message gives the nearest name.
     """
     there = sorted(file.parents[1].name for file in bundles.glob("*/configs/metadata.json"))
     if not there:
@@ -85,7 +85,7 @@ def chosen(bundles: Path, names: Sequence[str] = ()) -> list[str]:
 
 @contextmanager
 def staged(bundle: Path) -> Iterator[tuple[Path, Release]]:
-    """All that the zip file holds, the network as TorchScript included, in a temporary folder.
+    """Yield a temporary folder with the content of the zip file, the TorchScript network included.
 
     Raises:
         ValueError: as ``stage``.
@@ -98,7 +98,7 @@ def staged(bundle: Path) -> Iterator[tuple[Path, Release]]:
 
 
 def stage(bundle: Path, folder: Path) -> tuple[Path, Release]:
-    """Put together what the zip file holds, but for the TorchScript network, in ``folder/<name>``.
+    """Copy the content of the zip file, except the TorchScript network, to ``folder/<name>``.
 
     Raises:
         ValueError: a version without its entry in the changelog, weights that are not those of their passport, a

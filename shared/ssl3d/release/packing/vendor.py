@@ -1,4 +1,4 @@
-"""The run-time part of the package: the modules that a packed bundle carries, and what they import."""
+"""Find the modules of the package that a packed bundle needs, and the packages that they import."""
 
 import ast
 import sys

@@ -1,4 +1,4 @@
-"""Download of one file: goes on where it was interrupted, and tries one source after the other."""
+"""Download a file: continue after an interruption, and try one source after the other."""
 
 import logging
 import re
@@ -60,13 +60,13 @@ def _bounded(answer: Any) -> bytes:
 
 
 def download(sources: Sequence[str], file: Path, sha256: str) -> None:
-    """Download a file of known SHA-256; the next source takes over where one fails.
+    """Download a file of known SHA-256; if a source fails, continue with the next one.
 
-    What has arrived stays in ``<file>.part``, where a later call goes on.
+    Partial downloads are kept in ``<file>.part``, from which a later call continues.
 
     Args:
         sources: URLs or folders that hold a file of this name, in the order to try.
-        file: Where it goes; it stands there only when it is right.
+        file: Path of the result, which exists only after all checks have passed.
         sha256: 64 hexadecimal digits.
 
     Raises:
@@ -94,7 +94,7 @@ def download(sources: Sequence[str], file: Path, sha256: str) -> None:
 
 
 def _append(url: str, part: Path) -> None:
-    """Read the rest of a file, or all of it where the server cannot give a rest.
+    """Read the rest of a file, or the whole file if the server does not support ranges.
 
     Raises:
         OSError: the connection fails, or ends early.

@@ -1,4 +1,4 @@
-"""Fetching a bundle from a zoo: checked before it is unpacked, and never over what a user has in its folder."""
+"""Fetch a bundle from a zoo: check it before unpacking, and never overwrite a user's files."""
 
 import logging
 import shutil
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 def get(name: str, output_dir: Path, sources: Sequence[str], version: str | None = None) -> Path:
     """Download a bundle into ``output_dir/<name>``.
 
-    Its SHA-256 is checked before anything is unpacked. Where that folder holds the same version already, nothing is
-    done. Where it holds another one, it is kept whole, with its weights and outputs, as ``<name>_v<its version>``
-    beside the new one; settings and weights of one's own are there to be copied over.
+    Its SHA-256 is checked before anything is unpacked. If the folder already holds the same version, nothing is done.
+    If it holds another version, the folder is renamed to ``<name>_v<its version>``, with all weights and outputs, from
+    which users can copy their own settings and weights.
 
     Args:
-        name: Of the bundle.
+        name: Name of the bundle.
         output_dir: created.
         sources: Zoos: URLs or folders with a ``SHA256SUMS``; the first that answers tells what there is, all are tried
             for the file.
@@ -96,7 +96,7 @@ def version_of(folder: Path) -> str:
 
 
 def set_aside(folder: Path, version: str) -> Path:
-    """Rename a bundle's folder to ``<name>_v<version>``, with a number behind it where that exists."""
+    """Rename a bundle's folder to ``<name>_v<version>``, with a number at the end if that exists."""
     number, kept = 1, folder.with_name(f"{folder.name}_v{version}")
     while kept.exists():
         number += 1

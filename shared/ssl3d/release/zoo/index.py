@@ -1,4 +1,4 @@
-"""The index of a folder of packed bundles: with it, the folder is a zoo that any web server can serve."""
+"""Write the index of a folder of packed bundles, which makes it a zoo that any web server can serve."""
 
 import re
 import zipfile
@@ -17,7 +17,7 @@ def index(folder: Path, url: str = "") -> list[Release]:
 
     Args:
         folder: Holds packed bundles, several versions of one if need be.
-        url: Where the folder will be found, for the sources in ``model_info.json``; names of files when empty.
+        url: Address of the published folder, for the sources in ``model_info.json``; names of files when empty.
 
     Returns:
         The releases, by name and version.
@@ -49,10 +49,10 @@ def index(folder: Path, url: str = "") -> list[Release]:
 
 
 def read_sums(text: str) -> dict[Release, str]:
-    """Release -> SHA-256, of the text of a ``SHA256SUMS``.
+    """Parse the text of a ``SHA256SUMS``: release -> SHA-256.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the text has another form.
     """
     found = {}
     for line in text.splitlines():

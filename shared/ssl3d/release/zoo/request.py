@@ -1,4 +1,4 @@
-"""A bundle in the form of a pull request to the MONAI Model Zoo."""
+"""Write a bundle in the form of a pull request to the MONAI Model Zoo."""
 
 import logging
 import shutil
@@ -20,7 +20,7 @@ def request(bundles: Path, output_dir: Path, names: Sequence[str] = ()) -> list[
         bundles: Folder of bundles.
         output_dir: Created; a checkout of Project-MONAI/model-zoo, or any other folder. Files of the same bundles are
             replaced.
-        names: Of bundles; all when empty.
+        names: Names of bundles; all when empty.
 
     Returns:
         The folders of the bundles.

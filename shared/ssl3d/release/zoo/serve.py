@@ -1,4 +1,4 @@
-"""A web server for a folder of packed bundles, on this computer."""
+"""Serve a folder of packed bundles on this computer."""
 
 import logging
 import re

@@ -37,7 +37,7 @@ class Finding:
         kind: Number of the class, see ``CLASSES``.
         lobe: Number of the consolidated lobe, see ``LOBES``.
         filled: How much of the lobe is consolidated, or how far ground glass spreads; 0 to 1.
-        offset: Where the pattern of the opacities is read, mm.
+        offset: Position at which the pattern of the opacities is read, mm.
     """
 
     kind: int

@@ -112,7 +112,7 @@ def add_couch(image: np.ndarray, axes: list[np.ndarray], back: float) -> None:
     Args:
         image: Shape ``(X, Y, Z)``, HU, on a RAS grid; changed in place.
         axes: World coordinates of the voxels along each axis, mm.
-        back: How far back the patient reaches, world y in mm.
+        back: World y of the patient's back in mm.
     """
     across, ahead = axes[0][:, None], axes[1][None, :]
     width = float(axes[1][1] - axes[1][0])

@@ -32,16 +32,16 @@ class View:
     """The part of the torso that a kind shows.
 
     Attributes:
-        centre: Of the field of view, in the template, mm.
-        field_of_view: On average, mm.
-        jitter: How far the scan may be off centre, mm.
+        centre: Centre of the field of view in the template, mm.
+        field_of_view: Mean field of view, mm.
+        jitter: Largest distance of the scan from the centre, mm.
         slices: Slice thicknesses over the size of a voxel within the slice; each is equally frequent.
         moments: Between which phases of contrast medium it is taken, see ``tissues.hounsfield``.
         ids: Label id by name.
         landmarks: Points of the template.
-        growths, moves: Of single structures.
-        extent, spacing: Of the deformation field, see ``Frame``; mm.
-        strength, smoothness: Of the random deformation, see ``Deformation``; mm.
+        growths, moves: Growths and moves of single structures.
+        extent, spacing: Extent and spacing of the deformation field, see ``Frame``; mm.
+        strength, smoothness: Strength and smoothness of the random deformation, see ``Deformation``; mm.
     """
 
     centre: Vector

@@ -1,4 +1,4 @@
-"""Features of scans: saving them, and retrieval across patients."""
+"""Features of scans: saving, and retrieval across patients."""
 
 from .retrieval import RetrievalReport
 from .saving import Restored, SaveFeaturesd

@@ -1,4 +1,4 @@
-"""Whether equal body parts of different people have similar features: retrieval across patients."""
+"""Measure whether equal body parts of different people have similar features: retrieval across patients."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -22,18 +22,18 @@ from ..point_files import read_points
 
 logger = logging.getLogger(__name__)
 
-PARTS = 24  # landmarks of a scan, those that lie farthest from one another
+PARTS = 24  # landmarks to use per scan, chosen far from one another
 POOLED = 6  # cells along each axis of the comparison with plain intensities
 
 
 class Retrieval(NamedTuple):
-    """How well crops of a body part find the crops of the same part in other people.
+    """Result of a search for the crop of the same body part in other people.
 
     Attributes:
         first: Share of queries whose most similar crop of another person shows the same part.
-        rank: Mean rank of the right one, from 1.
-        chance: Share that guessing would reach.
-        queries: How many.
+        rank: Mean rank of the right crop, from 1.
+        chance: Value of ``first`` for random guesses.
+        queries: Number of queries.
     """
 
     first: float
@@ -46,7 +46,7 @@ def retrieval(vectors: Mapping[str, Mapping[str, Tensor]]) -> Retrieval:
     """Look for each crop among all crops of each other person that has the same part.
 
     Args:
-        vectors: By person, then by part: (C,), unit-norm.
+        vectors: Person -> part -> unit-norm vector (C,).
 
     Raises:
         ValueError: no two persons share a part.
@@ -64,7 +64,7 @@ def retrieval(vectors: Mapping[str, Mapping[str, Tensor]]) -> Retrieval:
                     ranks.append(1 + int((similarity > similarity[names.index(part)]).sum()))
                     chances.append(1 / len(names))
     if not ranks:
-        raise ValueError("No two scans share a landmark: name equal places alike in all scans.")
+        raise ValueError("No two scans share a landmark. Use the same names for the same places in all scans.")
     return Retrieval(
         float(np.mean([rank == 1 for rank in ranks])), float(np.mean(ranks)), float(np.mean(chances)), len(ranks)
     )
@@ -73,16 +73,16 @@ def retrieval(vectors: Mapping[str, Mapping[str, Tensor]]) -> Retrieval:
 class RetrievalReport:
     """Handler of an evaluator that writes ``retrieval.csv`` and ``retrieval.md`` when the evaluation is complete.
 
-    Crops of ``roi_size`` around landmarks are described by the mean of the backbone's coarsest map, about its mean over
-    all crops; beside it the same backbone with random weights, and the crops' plain intensities, averaged over coarse
-    cells. Of the landmarks of the first scan those are taken that lie farthest from one another. Without landmarks
-    nothing is written, and the log says so.
+    Crops of ``roi_size`` around landmarks are described by the mean of the backbone's coarsest map, minus the mean over
+    all crops. Baselines are the same backbone with random weights, and the crops' intensities averaged over coarse
+    cells. The landmarks are chosen from the first scan, far from one another. Without landmarks nothing is written,
+    which is logged.
 
     Args:
         directory: Folder of the files; made when needed.
-        network: The method, whose ``student`` has the ``backbone``; on its device.
-        data: Scans, with ``landmarks`` where they have them.
-        preprocessing: From an item to its prepared ``image``, a ``MetaTensor``.
+        network: Method on its device, whose ``student`` has the ``backbone``.
+        data: Scans, with or without ``landmarks``.
+        preprocessing: Function from an item to its prepared ``image``, a ``MetaTensor``.
         roi_size: (D, H, W) in voxels.
     """
 
@@ -107,7 +107,7 @@ class RetrievalReport:
         evaluator.add_event_handler(Events.COMPLETED, self)
 
     def __call__(self, evaluator: Evaluator) -> None:
-        """Crop, describe, look for, write."""
+        """Crop, describe, search, and write the tables."""
         items = [item for item in self.data if "landmarks" in item]
         if len(items) < 2:
             logger.warning("Retrieval needs two scans with landmarks, there are %d: it is not measured.", len(items))

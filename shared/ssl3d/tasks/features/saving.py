@@ -1,4 +1,4 @@
-"""Features and filled-in images of scans on disk."""
+"""Save features and restored images of scans."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +23,8 @@ class SaveFeaturesd(Transform):
     - ``affine`` (4, 4), float64: from the cells to world coordinates of the scan, mm (RAS+).
 
     Args:
-        output_dir: Made when needed.
-        network: Gives ``whole``; on its device, in eval mode.
+        output_dir: Output folder; made when needed.
+        network: Network with the method ``whole``, on its device, in evaluation mode.
     """
 
     def __init__(self, output_dir: str | Path, network: DenseFeatureNet) -> None:
@@ -47,10 +47,10 @@ class SaveFeaturesd(Transform):
 
 
 class Restored(Transform):
-    """Add ``filled``: the image under ``masked``, whose hidden blocks are 0, as the network fills it in.
+    """Add ``filled``: the image ``masked``, whose hidden blocks are 0, filled in by the network.
 
     Args:
-        network: Gives ``restore``; on its device, in eval mode.
+        network: Network with the method ``restore``, on its device, in evaluation mode.
     """
 
     def __init__(self, network: DenseFeatureNet) -> None:

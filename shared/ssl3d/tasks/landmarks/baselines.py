@@ -1,4 +1,4 @@
-"""What finds points without any learning: relative position in the body, and an affine registration."""
+"""Find points without any learning, as baselines: by relative position in the body, and by affine registration."""
 
 import numpy as np
 import torch
@@ -9,14 +9,14 @@ from torch import Tensor
 from ...geometry.warp import sample
 from ...geometry.world import apply_affine
 
-BODY = 0.1  # intensities above it, of [0, 1], belong to the body: in CT all but air and lung
+BODY = 0.1  # higher intensities, in [0, 1], belong to the body; in CT all but air and lung
 LEVELS = ((4, 80), (2, 40))  # voxels averaged along each axis, and steps of the optimiser
 LENGTH = 100.0  # mm: a change of the matrix by one moves a point at this distance from the centre as far as this
-RATE = 0.01  # of the optimiser, in the units of the matrix
+RATE = 0.01  # learning rate of the optimiser, in the units of the matrix
 
 
 def body_box(image: Tensor, affine: Tensor) -> Tensor:
-    """(2, 3) lowest and highest corner, mm, of the largest connected piece brighter than ``BODY``.
+    """Return the lowest and highest corner (2, 3), mm, of the largest connected region brighter than ``BODY``.
 
     Args:
         image: (C, D, H, W), intensities scaled to [0, 1], oriented RAS; the first channel is read.
@@ -34,7 +34,7 @@ def body_box(image: Tensor, affine: Tensor) -> Tensor:
 
 
 def box_map(fixed: Tensor, moving: Tensor) -> Tensor:
-    """(4, 4) from mm to mm: what brings the box ``fixed`` (2, 3) onto the box ``moving``."""
+    """Return the matrix (4, 4), from mm to mm, that maps the box ``fixed`` (2, 3) to the box ``moving``."""
     scale = (moving[1] - moving[0]) / (fixed[1] - fixed[0]).clamp(min=1e-6)
     matrix = torch.eye(4, dtype=torch.float64)
     matrix[:3, :3] = scale.diag()
@@ -86,7 +86,7 @@ def register_affine(
 
 
 def _smaller(image: Tensor, affine: Tensor, factor: int) -> tuple[Tensor, Tensor]:
-    """(1, 1, d, h, w) and its affine: means over ``factor`` voxels along each axis."""
+    """Average over ``factor`` voxels along each axis; return the result (1, 1, d, h, w) and its affine."""
     factors = [min(factor, side) for side in image.shape[1:]]
     to_voxel = torch.eye(4, dtype=torch.float64)
     to_voxel[:3, :3] = torch.tensor(factors, dtype=torch.float64).diag()

@@ -1,4 +1,4 @@
-"""Points of templates found in scans: the search, its files, and the table of a whole folder."""
+"""Find points of templates in scans; write files of points per scan and a table of all scans."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ from .templates import Template, original_affine
 logger = logging.getLogger(__name__)
 
 TABLE = "points.csv"
-# Measured on synthetic abdomens, two thirds of them cut in two: 8 % of the points that a scan does not show reach it,
-# and 64 % of those that it shows.
+# Measured on synthetic abdomens, two thirds of them cut in two: 8 % of the points outside a scan reach this score, and
+# 64 % of the points inside.
 MIN_SCORE = 0.75
 FORMATS = ("mrk.json", "csv", "json")
 
@@ -29,15 +29,15 @@ FORMATS = ("mrk.json", "csv", "json")
 class FindPointsd(Transform):
     """Find the points of templates in a scan that the network has embedded.
 
-    It needs ``pred`` (2 E, d, h, w), the embedding, and ``image`` (C, D, H, W), a ``MetaTensor``, the scan as the
-    network saw it; it adds ``matches``: for each template, in order, where its points were found (``Matches``).
+    It needs ``pred`` (2 E, d, h, w), the embedding, and ``image`` (C, D, H, W), a ``MetaTensor``, the input of the
+    network. It adds ``matches``: the found points of each template, in order (``Matches``).
 
     Args:
-        templates: Whose points are looked for.
-        skip_bad: Give a scan without anything in it no matches, an empty list, with a warning, instead of raising.
+        templates: Templates with the points to find.
+        skip_bad: Whether to warn of a constant scan and give it an empty list of matches, instead of raising.
 
     Raises:
-        ValueError: on call, a scan of one value everywhere, such as one outside of the intensity window.
+        ValueError: on call, a constant scan, such as one outside of the intensity window.
     """
 
     def __init__(self, templates: Sequence[Template], skip_bad: bool = False) -> None:
@@ -63,22 +63,22 @@ class FindPointsd(Transform):
 
 
 class FoundPoints:
-    """Handler of an evaluator that writes the points that ``FindPointsd`` found of one template.
+    """Handler of an evaluator that writes the points of one template that ``FindPointsd`` found.
 
     - ``<name>_points.<format>``: the points of a scan with their scores, in the scan's own coordinates, for the viewer
-      that the template's points were placed with;
-    - ``points.csv``: all points of all scans, those included that were left out of the files of points.
+      in which the template's points were placed;
+    - ``points.csv``: all points of all scans, including those with low scores.
 
-    A point whose score is below ``min_score`` is left out of the scan's file, and the log says so; where no point of a
-    scan reaches it, no file is written.
+    Points with a score below ``min_score`` are left out of the scan's file, which is logged. If no point of a scan
+    reaches the score, the scan gets no file.
 
     Args:
-        output_dir: Made when needed.
-        template: That was searched for.
+        output_dir: Output folder; made when needed.
+        template: Template to report.
         format: ``mrk.json`` (3D Slicer), ``csv`` or ``json``; None: that of the file ``points``, else ``mrk.json``.
-        points: File of the template's points, whose format is taken.
+        points: File of the template's points, whose format is used.
         coordinates: ``world`` (mm, RAS+) or ``voxel`` (of each scan's file).
-        min_score: In [-1, 1]; -1 keeps every point.
+        min_score: Lowest score to keep, in [-1, 1]; -1 keeps every point.
 
     Raises:
         ValueError: another format, or one that has no voxels; a score outside of its range.
@@ -110,7 +110,7 @@ class FoundPoints:
         self.rows: list[dict[str, Any]] = []
 
     def attach(self, evaluator: Evaluator) -> None:
-        """Write after each batch, and the table at the end."""
+        """Write points after each batch, and the table at the end."""
         evaluator.add_event_handler(Events.STARTED, lambda _: self.rows.clear())
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         evaluator.add_event_handler(Events.COMPLETED, self._write_table)

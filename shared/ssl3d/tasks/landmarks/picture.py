@@ -1,4 +1,4 @@
-"""Draw points of a template, and where they were found in other scans."""
+"""Draw points of a template, and the places found in other scans."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,14 +33,14 @@ TITLE = 0.55  # inches: height of a panel's title
 
 
 class Panel(NamedTuple):
-    """A scan seen from the front, with points; a coronal picture, see ``drawing``.
+    """Coronal picture of a scan, seen from the front, with points; see ``drawing``.
 
     Attributes:
         title: Title of the panel.
         image: (rows, columns), row 0 at the top.
         spacing: Mm per voxel of the scan along D, H, W.
-        true: (N, 2), where the points are, column and row; nan where that is not known.
-        found: (N, 2), where they were found, likewise.
+        true: (N, 2), true places of the points, column and row; nan if unknown.
+        found: (N, 2), found places of the points, column and row; nan if not found.
     """
 
     title: str
@@ -53,23 +53,23 @@ class Panel(NamedTuple):
 class MatchPictures:
     """Handler of an evaluator that draws ``matches.png``: points of a template, and where they were found in scans.
 
-    Scans are seen from the front, as the mean along the anterior-posterior axis: the points lie at different depths. Of
-    the template's points those are shown that lie farthest from one another in this view, 12 at most, in the first five
-    scans where any was found. Where a scan has ``landmarks``, see ``read_points``, the true places are shown too, and
-    the median error in mm of all points that are known there, in three dimensions. The post-processing must hold
-    ``FindPointsd``, and its images be oriented RAS.
+    Scans are seen from the front, as the mean along the anterior-posterior axis, because the points lie at different
+    depths. The picture shows at most 12 points of the template, chosen far from one another in this view, in the first
+    five scans with any found point. If a scan has ``landmarks``, see ``read_points``, the picture also shows the true
+    places and the median error in mm (in 3D) of all points known in that scan. The post-processing must hold
+    ``FindPointsd``, and its images must be oriented RAS.
 
     Args:
-        output_dir: Made when needed.
-        template: The first of those that were searched for.
-        min_score: Points with a lower score are not shown, in [-1, 1].
+        output_dir: Output folder; made when needed.
+        template: First of the templates that were searched for.
+        min_score: Lowest score of a point to show, in [-1, 1].
     """
 
     def __init__(self, output_dir: str | Path, template: Template, min_score: float = -1.0) -> None:
         if not -1 <= min_score <= 1:
             raise ValueError(f"min_score must lie in [-1, 1], got {min_score}.")
         self.output_dir, self.template, self.min_score = Path(output_dir), template, min_score
-        # as seen from the front: what lies behind one another would overlap
+        # chosen in the view from the front, where points behind one another would overlap
         seen = {name: (place[0].item(), place[2].item()) for name, place in template.points.items()}
         self.shown = farthest(seen, POINTS)
         self.panels: list[Panel] = []
@@ -77,7 +77,7 @@ class MatchPictures:
         self.synthetic = template.synthetic
 
     def attach(self, evaluator: Evaluator) -> None:
-        """Keep the first scans, draw when the evaluation is complete."""
+        """Keep the first scans, and draw when the evaluation is complete."""
         evaluator.add_event_handler(Events.STARTED, self._start)
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         evaluator.add_event_handler(Events.COMPLETED, self._draw)
@@ -133,11 +133,11 @@ class MatchPictures:
 
 
 def draw(path: Path, panels: Sequence[Panel], names: Sequence[str], synthetic: bool) -> None:
-    """Draw panels with numbered points as a PNG that is replaced at once: circles where found, crosses where they are.
+    """Draw panels with numbered points as a PNG, atomically: circles are found places, crosses are true places.
 
     Args:
         path: Output PNG file.
-        panels: The template, whose points are all true, and the scans.
+        panels: Panels of the template, whose points are all true, and of the scans.
         names: Names of the N points, in order, at most as many as there are colours.
         synthetic: Whether to say in the title that the picture shows mechanics only.
 

@@ -1,4 +1,4 @@
-"""The table of a search for landmarks: errors in mm beside those of methods that learn nothing."""
+"""Report a search for landmarks: errors in mm, compared with baselines that learn nothing."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -49,19 +49,19 @@ def case_templates(
 
 
 class ScoreLandmarksd(Transform):
-    """Measure how far from its place each landmark of the templates was found in a scan; after ``FindPointsd``.
+    """Measure the error of each landmark of the templates in a scan, after ``FindPointsd``.
 
-    Each landmark of a template that lies in the scan is looked for by the embedding, by its relative position in the
-    bounding box of the body, and by an affine registration of the two scans; a template is not looked for in itself.
-    It adds ``landmark_rows``, dictionaries for ``LandmarkReport``, and ``landmark_error``, the mean of the embedding in
-    mm; nan where there is no landmark.
+    Each landmark of a template that lies in the scan is searched by the embedding, by its relative position in the
+    bounding box of the body, and by an affine registration of the two scans. A template is not searched in itself. The
+    transform adds ``landmark_rows``, dictionaries for ``LandmarkReport``, and ``landmark_error``, the mean error of the
+    embedding in mm (nan without landmarks).
 
     Args:
-        templates: Those of ``FindPointsd``.
-        data: The scans, each with ``landmarks``, see ``read_points``.
+        templates: Templates of ``FindPointsd``.
+        data: Scans, each with ``landmarks``, see ``read_points``.
 
     Raises:
-        ValueError: a scan without landmarks, by name.
+        ValueError: a scan without landmarks; the message names it.
     """
 
     def __init__(self, templates: Sequence[Template], data: Sequence[Mapping[str, Any]]) -> None:
@@ -112,7 +112,7 @@ class LandmarkReport:
 
     Args:
         directory: Folder of the files; made when needed.
-        templates: That were searched for.
+        templates: Templates that were searched for.
     """
 
     def __init__(self, directory: str | Path, templates: Sequence[Template]) -> None:
@@ -121,7 +121,7 @@ class LandmarkReport:
         self.synthetic = any(template.synthetic for template in templates)
 
     def attach(self, evaluator: Evaluator) -> None:
-        """Collect from each scan, write when the evaluation is complete."""
+        """Collect errors of each scan, and write the report when the evaluation is complete."""
         evaluator.add_event_handler(Events.STARTED, lambda _: self.rows.clear())
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         evaluator.add_event_handler(Events.COMPLETED, self._write)
@@ -133,7 +133,7 @@ class LandmarkReport:
     def _write(self, evaluator: Evaluator) -> None:
         if not self.rows:
             raise ValueError(
-                "No landmark of a template lies in another scan of this section: name them alike in all scans, and "
+                "No landmark of a template lies in another scan of this section. Use the same names in all scans, and "
                 "list at least one scan beside the template."
             )
         write_table(self.directory / "landmarks.csv", self.rows, list(self.rows[0]))
@@ -147,7 +147,7 @@ class LandmarkReport:
         return np.array([row["error_mm"] for row in self.rows if row["method"] == method])
 
     def _by_scan(self, method: str) -> np.ndarray:
-        """Mean error of each scan, in the order of their names."""
+        """Return the mean error of each scan, sorted by name."""
         scans: dict[str, list[float]] = {}
         for row in self.rows:
             if row["method"] == method:

@@ -1,4 +1,4 @@
-"""Scans with named points, which are looked for in other scans."""
+"""Prepare templates: scans with named points, which are searched in other scans."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +26,14 @@ NONE = "This set has no case with points. Give a template scan and its points: -
 
 
 class Template(NamedTuple):
-    """A scan whose points are known.
+    """Scan with known points.
 
     Attributes:
-        name: Of the case.
-        scan: Its embedding, on the device that searches.
+        name: Name of the case.
+        scan: Embedding of the scan, on the device of the search.
         image: (C, D, H, W), prepared as for the network, with its affine.
-        points: (3,) mm, world coordinates (RAS+), by name; at least one.
-        synthetic: Whether the scan is.
+        points: Name -> world coordinates (3,) in mm (RAS+); at least one.
+        synthetic: Whether the scan is synthetic.
     """
 
     name: str
@@ -58,30 +58,30 @@ def given_template(
 
     Args:
         template: Scan, a file or a folder of DICOM files; None: the first item of ``data`` with ``landmarks``.
-        points: File of its points, see ``read_points``; None: the item's.
+        points: File of the template's points, see ``read_points``; None: the item's ``landmarks``.
         data: Items with ``image`` and ``name``, see ``Datalist``.
-        preprocessing: From an item to a prepared ``image`` (C, D, H, W), a ``MetaTensor``.
-        network: An ``AnatomicalEmbeddingNet``, on its device, in eval mode.
-        coordinates: Of the points' file: ``world`` or ``voxel``.
-        series: Of a DICOM template, see ``Datalist``.
-        skip_bad: Leave points out that lie outside of the scan, instead of raising.
+        preprocessing: Function from an item to a prepared ``image`` (C, D, H, W), a ``MetaTensor``.
+        network: ``AnatomicalEmbeddingNet`` on its device, in evaluation mode.
+        coordinates: Coordinates of the file of points: ``world`` or ``voxel``.
+        series: Series of a DICOM template, see ``Datalist``.
+        skip_bad: Whether to leave out points outside of the scan instead of raising.
 
     Returns:
-        a list of one.
+        A list with one template.
 
     Raises:
-        ValueError: only one of scan and points; no case with points; a bad file of points; a point outside of the scan,
-            by name; a scan without anything in it.
+        ValueError: only one of scan and points is given; no case with points; a bad file of points; a point outside of
+            the scan; a constant scan. The message names the point or file.
         DataError: a scan that cannot be used, or that would be too large after resampling.
     """
     if (template is None) != (points is None):
         missing, there = ("points", "template") if points is None else ("template", "points")
-        raise ValueError(f"--{there} is given and --{missing} is not: a template is a scan and its points.")
+        raise ValueError(f"--{there} is given and --{missing} is not: a template needs a scan and its points.")
     if template is None or points is None:
         item = next((item for item in data if "landmarks" in item), None)
         if item is None:
             raise ValueError(NONE)
-        logger.info("No template is given: the points of %s are looked for.", item["name"])
+        logger.info("No template is given: searching for the points of %s.", item["name"])
         file, frame = item["landmarks"], "world"
     else:
         scan = Path(template).expanduser().absolute()
@@ -118,7 +118,7 @@ def make_template(
         logger.warning("%s Left out: %s.", text, ", ".join(outside))
     places = {name: place for name, place in named.items() if name not in outside}
     if not places:
-        raise ValueError(f"{file} holds no points.")
+        raise ValueError(f"{file} holds no points. Give a file with at least one point.")
     device = next(network.parameters()).device
     try:
         scan = embed_scan(network, plain(image, torch.float32).to(device), plain(image.affine, torch.float64))
@@ -128,13 +128,13 @@ def make_template(
 
 
 def inside(image: MetaTensor, points: Tensor) -> Tensor:
-    """(N,) whether points (3, N), mm, lie in a volume; up to half a voxel beyond its outermost centres."""
+    """Return whether points (3, N), mm, lie in a volume (N,); it ends half a voxel beyond its outermost centres."""
     voxels = apply_affine(torch.linalg.inv(plain(image.affine, torch.float64)), points)
     return within(voxels, image.shape[1:])
 
 
 def original_affine(image: MetaTensor) -> Tensor:
-    """(4, 4) from the voxels of the file that an image was loaded from to mm."""
+    """Return the affine (4, 4), from voxels to mm, of the file from which an image was loaded."""
     return torch.as_tensor(image.meta.get("original_affine", image.affine)).double().cpu()
 
 

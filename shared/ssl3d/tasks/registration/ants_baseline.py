@@ -1,4 +1,4 @@
-"""Registration by ANTs, the classic tool, to compare with."""
+"""Register pairs by ANTs, the classic tool, as a baseline."""
 
 import os
 import tempfile
@@ -15,7 +15,7 @@ THREADS = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
 
 
 def check_ants() -> None:
-    """Prepare for ANTs on one thread; ITK reads their number once, so this must come before ``ants`` is imported.
+    """Limit ANTs to one thread. ITK reads the number of threads once, so call this before ``ants`` is imported.
 
     Raises:
         ModuleNotFoundError: antspyx is not installed.
@@ -34,7 +34,7 @@ def ants_flow(image: Tensor, spacing: Tensor, transform: str) -> tuple[Tensor, f
         transform: ``Affine`` or ``SyN`` (affine, then deformable), see ``ants.registration``.
 
     Returns:
-        The displacement (3, D, H, W) in voxels, as ``warp_flow`` takes it, and the seconds that ANTs took for it.
+        The displacement (3, D, H, W) in voxels, in the form of ``warp_flow``, and the run time in seconds.
     """
     import ants
 

@@ -1,4 +1,4 @@
-"""Registration of two scans in world coordinates: bringing them onto one grid, and the result back to their own."""
+"""Resample two scans to one grid for registration, and bring the result back to the grids of their files."""
 
 import logging
 from collections.abc import Callable, Hashable, Mapping
@@ -20,22 +20,19 @@ from ..plain import plain
 
 logger = logging.getLogger(__name__)
 
-PLACES = {
-    "centres": "their centres are put on each other",
-    "world": "they are left where their own world coordinates put them",
-}
+PLACES = {"centres": "aligned by their centres", "world": "aligned by their own world coordinates"}
 
 
 class OnGridOfd(MapTransform):
     """Resample the moving volume onto the grid of the fixed one, trilinear, zeros outside.
 
-    Two people have no common frame, and crops have meaningless origins, so the centres of both volumes are put on each
-    other first. ``<key>_shift`` (3,) holds the way back: what is added to world coordinates of the resampled volume
-    gives those of the moving file, in mm. Pairs whose files differ in orientation, spacing or size are logged.
+    Scans of two people have no common frame, and crops have meaningless origins, so the centres of both volumes are
+    aligned first. ``<key>_shift`` (3,) leads back: added to world coordinates of the resampled volume, it gives those
+    of the moving file, in mm. Pairs whose files differ in orientation, spacing or size are logged.
 
     Args:
-        keys: The moving volume, a ``MetaTensor`` (C, D, H, W) of ``LoadImaged``.
-        fixed: Key of the fixed volume, likewise.
+        keys: Key of the moving volume, a ``MetaTensor`` (C, D, H, W) of ``LoadImaged``.
+        fixed: Key of the fixed volume, a ``MetaTensor`` too.
         align: ``centres``, or ``world``: by the world coordinates of the two files, as for scans of one session.
 
     Raises:
@@ -97,16 +94,16 @@ class OnGridOfd(MapTransform):
 
 
 class WarpOntoFixedd(Transform):
-    """Bring a predicted displacement back to the files: the moving scan on the fixed scan's own grid, and the field.
+    """Warp the moving scan to the fixed scan's own grid by a predicted displacement, and add the field.
 
-    Voxels of the fixed file go through world coordinates to the network's grid, are displaced there, and go through
-    world coordinates to the moving file, which is sampled once. It needs ``pred`` (3, D, H, W), ``fixed`` (whose affine
-    is that of the network's grid) and ``moving_shift`` of ``OnGridOfd``, ``fixed_scan`` and ``moving_scan`` (1, D, H,
-    W) as loaded, and takes ``moving_label`` (1, D, H, W), as loaded, where there is one.
+    Voxels of the fixed file are mapped through world coordinates to the network's grid, displaced there, and mapped
+    through world coordinates to the moving file, which is sampled once. The transform needs ``pred`` (3, D, H, W),
+    ``fixed`` (whose affine is that of the network's grid), ``moving_shift`` of ``OnGridOfd``, and ``fixed_scan`` and
+    ``moving_scan`` (1, D, H, W) as loaded. ``moving_label`` (1, D, H, W), as loaded, is optional.
 
     It adds, on the grid of ``fixed_scan``: ``field`` (3, D, H, W), mm in RAS+ world coordinates, moving point = fixed
-    point + field; ``warped`` (trilinear); ``warped_label`` (nearest), and ``aligned_label``, where the label lay before
-    the registration.
+    point + field; ``warped`` (trilinear); ``warped_label`` (nearest); ``aligned_label``, the label before the
+    registration.
     """
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,14 +131,14 @@ class WarpOntoFixedd(Transform):
 class SaveRegistrationd(Transform):
     """Write a registered pair into ``<output_dir>/<name>/``, after ``WarpOntoFixedd``.
 
-    - ``warped.nii.gz``: the moving image on the fixed scan's grid; ``warped_label.nii.gz``, where it has a label;
+    - ``warped.nii.gz``: the moving image on the fixed scan's grid; ``warped_label.nii.gz``, if it has a label;
     - ``field.nii.gz``: (D, H, W, 3) on that grid, mm in RAS+ world coordinates, moving point = fixed point + field;
-    - ``affine.txt``: the affine part of it, 4 x 4, from fixed to moving world coordinates (mm, RAS+).
+    - ``affine.txt``: the affine part of the field, 4 x 4, from fixed to moving world coordinates (mm, RAS+).
 
     Args:
-        output_dir: Made when needed.
-        network: Gives the affine part: ``decompose`` of ``image`` (1, 2, D, H, W) has ``matrix`` (1, 3, 4). One
-            compiled by TensorRT has no such method; ``affine.txt`` is then left out.
+        output_dir: Output folder; made when needed.
+        network: Network with the method ``decompose``, whose result for ``image`` (1, 2, D, H, W) has ``matrix`` (1, 3,
+            4). Networks compiled by TensorRT lack the method, and ``affine.txt`` is then left out.
     """
 
     def __init__(self, output_dir: str | Path, network: Any) -> None:
@@ -172,12 +169,12 @@ def _affine(volume: MetaTensor) -> Tensor:
 
 
 def voxels_of(volume: MetaTensor, points: Tensor) -> Tensor:
-    """Positions in a volume of points in its world coordinates."""
+    """Convert points from world coordinates to voxel positions in a volume."""
     return apply_affine(torch.linalg.inv(_affine(volume)), points)
 
 
 def _centre(volume: MetaTensor) -> Tensor:
-    """(3,) world coordinates of the middle of a volume."""
+    """Return the world coordinates (3,) of the centre of a volume."""
     return apply_affine(_affine(volume), torch.tensor(volume.shape[1:], dtype=torch.float64).sub(1).div(2)[:, None])[
         :, 0
     ]
@@ -194,7 +191,7 @@ def _file(volume: MetaTensor) -> str:
 
 
 def _geometry(volume: MetaTensor) -> tuple[str, str, str]:
-    """Orientation, spacing and size of the file that a volume was loaded from, in words."""
+    """Describe orientation, spacing and size of the file from which a volume was loaded."""
     affine = np.asarray(volume.meta.get("original_affine", volume.affine))
     size = np.asarray(volume.meta.get("spatial_shape", volume.shape[1:]))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 FILE = "picture.png"
 BAR = 0.14  # inches between a panel and the end of its colour bar
 WIDTH = 12.0  # inches
-SQUARES = 5  # of the checkerboard, along the shorter side
-LINES = 12  # of the deformed grid, along the shorter side
+SQUARES = 5  # squares of the checkerboard along the shorter side
+LINES = 12  # lines of the deformed grid along the shorter side
 
 
 class Slice(NamedTuple):
@@ -54,7 +54,7 @@ class RegistrationPictures:
     The post-processing must end with ``WarpOntoFixedd`` and ``ScoreRegistrationd``.
 
     Args:
-        output_dir: As of ``SaveRegistrationd``; folders are made when needed.
+        output_dir: Output folder of ``SaveRegistrationd``; folders are made when needed.
     """
 
     def __init__(self, output_dir: str | Path) -> None:
@@ -128,7 +128,7 @@ def _labels(item: Mapping[str, Any], flow: Tensor, affine: Tensor, size: torch.S
 
 
 def draw(path: Path, slices: Sequence[Slice], scores: Scores, name: str, synthetic: bool) -> None:
-    """Draw fixed image, moving image before and after, checkerboard and field as a PNG that is replaced at once.
+    """Draw fixed image, moving image before and after, checkerboard and field as a PNG, atomically.
 
     Args:
         path: Output PNG file.
@@ -170,7 +170,7 @@ def draw(path: Path, slices: Sequence[Slice], scores: Scores, name: str, synthet
 
 
 def _contours(axes: Any, labels: Mapping[str, np.ndarray], key: str) -> None:
-    """Outline an image's own labels, and with white dashes those of the fixed image, where they should be."""
+    """Outline an image's own labels, and with white dashes those of the fixed image, their target."""
     numbers = sorted({int(number) for label in labels.values() for number in np.unique(label) if number > 0})
     if key != "fixed" and "fixed" in labels:
         drawing.outline(axes, labels["fixed"], numbers, colors="black", linewidths=1.6)  # to show on bright tissue
@@ -180,7 +180,7 @@ def _contours(axes: Any, labels: Mapping[str, np.ndarray], key: str) -> None:
 
 
 def _squares(axes: Any, image: Any) -> None:
-    """Leave of an image in a panel every second square of a checkerboard."""
+    """Hide every second square of a checkerboard in an image of a panel."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
@@ -195,7 +195,7 @@ def _squares(axes: Any, image: Any) -> None:
 
 
 def _deformed_grid(axes: Any, flow: np.ndarray) -> None:
-    """Draw lines of a regular grid of the fixed image where the field takes them in the moving one."""
+    """Draw a regular grid of the fixed image as the field deforms it."""
     rows, columns = flow.shape[1:]
     step = max(1, min(rows, columns) // LINES)
     y, x = np.indices((rows, columns)) + flow[::-1]

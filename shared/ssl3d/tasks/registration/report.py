@@ -1,4 +1,4 @@
-"""The table of a registration: one row a pair and method, their means, and a picture of the median pair."""
+"""Report a registration: one row per pair and method, their means, and a picture of the median pair."""
 
 import logging
 import time
@@ -28,19 +28,19 @@ MEASURES = {
     "tre_before_mm": "TRE before, mm",
     "tre_after_mm": "TRE after, mm",
     "folding_percent": "folding, %",
-    "seconds": "seconds a pair",
+    "seconds": "seconds per pair",
 }
 
 
 class RegistrationReport:
     """Handler of an evaluator that writes ``registration.csv``, ``registration.md`` and ``median_pair.png``.
 
-    The post-processing must end with ``WarpOntoFixedd`` and ``ScoreRegistrationd``; batches hold one pair. The time of
-    the network is that from the loaded batch to its output.
+    The post-processing must end with ``WarpOntoFixedd`` and ``ScoreRegistrationd``, and batches must hold one pair. The
+    time of the network runs from the loaded batch to its output.
 
     Args:
         directory: Folder of the files; made when needed.
-        ants: Register the same prepared pairs with ANTs too (affine, and SyN; default settings, one thread).
+        ants: Whether to register the same prepared pairs with ANTs too (affine and SyN, default settings, one thread).
 
     Raises:
         ModuleNotFoundError: ``ants`` without antspyx.
@@ -56,7 +56,7 @@ class RegistrationReport:
         self.synthetic = False
 
     def attach(self, evaluator: Evaluator) -> None:
-        """Measure each pair, write when the evaluation is complete."""
+        """Measure each pair, and write the report when the evaluation is complete."""
         evaluator.add_event_handler(Events.STARTED, self._start)
         evaluator.add_event_handler(Events.ITERATION_STARTED, self._start_clock)
         evaluator.add_event_handler(IterationEvents.FORWARD_COMPLETED, self._stop_clock)

@@ -1,4 +1,4 @@
-"""What a registration is worth: overlap of labels, distance of targets, folding."""
+"""Score a registration: overlap of labels, distance of targets, folding."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,16 +16,16 @@ from .grids import voxels_of
 
 
 class Scores(NamedTuple):
-    """Measures of one registered pair; nan where there is nothing to measure with.
+    """Scores of one registered pair; nan if labels or targets are missing.
 
     Attributes:
-        dice_before, dice_after: Mean Dice over the labels that both scans have, on the fixed scan's grid, of the fixed
-            label and the moving one where it lay before (nearest neighbour) and where it lies now.
-        tre_before, tre_after: Target registration error, mm: mean distance of the points where the fixed scan's targets
-            are said to lie in the moving scan from where they lie.
-        targets: What these are: ``landmarks`` of the same name where both scans have them, else ``label centres``, the
-            centres of mass of the labels that both have; empty where there is neither.
-        folding: Percentage of the voxels where the field turns space inside out (Jacobian determinant of at most 0).
+        dice_before, dice_after: Mean Dice of fixed and moving label map before and after the registration, over the
+            labels that both scans have, on the fixed scan's grid.
+        tre_before, tre_after: Target registration error in mm: mean distance between the predicted and the true places
+            of the fixed scan's targets in the moving scan.
+        targets: Kind of targets: ``landmarks`` of the same name if both scans have them, else ``label centres``, the
+            centres of mass of the labels that both have; empty if there are neither.
+        folding: Percentage of voxels where the field folds (Jacobian determinant of at most 0).
     """
 
     dice_before: float
@@ -57,10 +57,10 @@ def score(item: Mapping[str, Any]) -> Scores:
     """Measure a registered pair.
 
     Args:
-        item: ``pred`` (3, D, H, W), the field in voxels of the network's grid; ``field``, ``moving_shift``,
-            ``fixed_scan`` and ``moving_scan`` as ``WarpOntoFixedd`` leaves them; where there are labels
-            ``fixed_label``, ``moving_label``, ``aligned_label`` and ``warped_label``; where there are landmarks
-            ``fixed_landmarks`` and ``moving_landmarks``, see ``PairList``.
+        item: Item with ``pred`` (3, D, H, W), the field in voxels of the network's grid, and ``field``,
+            ``moving_shift``, ``fixed_scan`` and ``moving_scan`` of ``WarpOntoFixedd``. Optional: labels
+            ``fixed_label``, ``moving_label``, ``aligned_label`` and ``warped_label``; landmarks ``fixed_landmarks`` and
+            ``moving_landmarks``, see ``PairList``.
     """
     folded = jacobian_determinant(item["pred"][None]) <= 0
     ids: list[int] = []
@@ -81,7 +81,7 @@ def score(item: Mapping[str, Any]) -> Scores:
 
 
 def mean_dice(one: Tensor, other: Tensor, ids: list[int]) -> float:
-    """Mean over ``ids`` of 2 |A ∩ B| / (|A| + |B|) of two label maps of one shape; nan without ids."""
+    """Return the mean over ``ids`` of 2 |A ∩ B| / (|A| + |B|) of two label maps of the same shape; nan without ids."""
     overlaps = []
     for number in ids:
         a, b = one == number, other == number
@@ -114,6 +114,6 @@ def _targets(item: Mapping[str, Any], ids: list[int]) -> tuple[str, Tensor, Tens
 
 
 def _centre(label: Any, number: int) -> Tensor:
-    """(3,) centre of mass of a label in world coordinates."""
+    """Return the centre of mass (3,) of a label in world coordinates."""
     voxels = (plain(label, torch.float64)[0] == number).nonzero().double().mean(dim=0)
     return apply_affine(plain(label.affine, torch.float64), voxels[:, None])[:, 0]

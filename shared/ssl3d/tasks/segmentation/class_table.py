@@ -1,4 +1,4 @@
-"""The scores of each class at the end of an evaluation, by the classes' names."""
+"""Report the scores of each class by name at the end of an evaluation."""
 
 import csv
 import logging
@@ -18,14 +18,14 @@ COLUMNS = ("class", "cases", "missed", "mean_dice", "median_hausdorff95")
 
 
 class ClassTable:
-    """Handler of a segmentation's evaluator that logs one row a class and writes them to ``classes.csv``.
+    """Handler of a segmentation's evaluator that logs one row per class and writes ``classes.csv``.
 
-    A row has the name, the number of cases whose truth holds the class, in how many of these the class was not found
-    at all, the mean Dice, and the median of the 95th percentile of the surface distance. Mean and median are over all
-    cases that hold the class; one that was missed has Dice 0 and an infinite distance.
+    A row has the name, the number of cases whose ground truth holds the class, the number of these in which the class
+    was missed completely, the mean Dice, and the median of the 95th percentile of the surface distance. Mean and median
+    are over all cases that hold the class. A missed class has Dice 0 and an infinite distance.
 
     Args:
-        directory: Of the file; made when needed.
+        directory: Folder of the file; made when needed.
         label_names: Name of each class of the foreground, in order.
         dice: Name of the metric with the Dice of each case and class; nan where the truth lacks the class.
         distance: Name of the metric with the distance.
@@ -46,7 +46,7 @@ class ClassTable:
         self.dice, self.distance = dice, distance
 
     def attach(self, evaluator: Evaluator) -> None:
-        """Write when the evaluation is complete, on the first process."""
+        """Write the table when the evaluation is complete, on the first process."""
         if evaluator.state.rank == 0:
             evaluator.add_event_handler(Events.COMPLETED, self)
 

@@ -40,7 +40,7 @@ def draw_label_maps(
         maps: Label maps (D, H, W) by title. The first one is the ground truth, the others get their mean Dice with it.
         names: Names of the classes to draw, by id.
         spacing: Mm per voxel along D, H, W.
-        window: Intensities drawn black and white.
+        window: Intensities to draw as black and white.
     """
     truth = next(iter(maps.values()))
     aspects = [drawing.aspect_of(image.shape, spacing, plane) for plane in PLANES]
@@ -58,18 +58,18 @@ def draw_label_maps(
 
 
 def slice_with_most(truth: np.ndarray, plane: drawing.Plane, numbers: Sequence[int]) -> int:
-    """Return the slice that holds most classes, and of several such slices the one with most voxels of them."""
+    """Return the slice with most classes; of several such slices, the slice with most voxels of these classes."""
     inside = [(truth == number).sum(axis=(plane.across, plane.up)) for number in numbers]
     counts = np.stack([np.count_nonzero(inside, axis=0), np.sum(inside, axis=0)])
     return int(np.lexsort(counts[::-1])[-1]) if counts.any() else truth.shape[plane.axis] // 2
 
 
 def mean_dice(truth: np.ndarray, found: np.ndarray, numbers: Sequence[int] | Mapping[int, str]) -> float:
-    """Return the mean Dice over the classes that the truth holds; nan where it holds none."""
+    """Return the mean Dice over the classes in the ground truth; nan if it has none."""
     scores = [dice_of(truth == number, found == number) for number in numbers]
     return float(np.nanmean(scores)) if np.isfinite(scores).any() else float("nan")
 
 
 def dice_of(truth: np.ndarray, found: np.ndarray) -> float:
-    """Return the Dice coefficient of two masks; nan where the truth is empty."""
+    """Return the Dice coefficient of two masks; nan if the ground truth is empty."""
     return float(2 * (truth & found).sum() / (truth.sum() + found.sum())) if truth.any() else float("nan")

@@ -1,4 +1,4 @@
-"""Draw a segmentation run while it trains: slices, truth, prediction, loss and validation curves."""
+"""Draw a segmentation run during training: slices, ground truth, prediction, loss and validation curves."""
 
 import csv
 import shutil
@@ -55,7 +55,7 @@ class Preview:
 
     def _start(self, evaluator: Evaluator) -> None:
         self.cases.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)  # of a run that was killed, too
+        shutil.rmtree(self.folder, ignore_errors=True)  # also the leftovers of a killed run
         self.folder.mkdir(parents=True)
 
     def _collect(self, evaluator: Evaluator) -> None:
@@ -97,7 +97,7 @@ def draw(
     title: str,
     spacing: Sequence[float] = (1, 1, 1),
 ) -> None:
-    """Draw slices with contours above the curves of a run, as a PNG that is replaced at once.
+    """Draw slices with contours above the curves of a run as a PNG, atomically.
 
     Args:
         path: Output PNG file.

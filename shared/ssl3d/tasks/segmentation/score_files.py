@@ -1,4 +1,4 @@
-"""The files of an evaluation's scores, named after the section and the classes."""
+"""Write the scores of an evaluation to files named after the section and the classes."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ignite.engine import Engine
 from monai.handlers import MetricsSaver, write_metrics_reports
 from monai.utils import string_list_all_gather
 
-FORMER = "val_"  # of the names that the metrics have in the training config
+FORMER = "val_"  # prefix of the metrics' names in the training config
 
 
 class ScoreFiles(MetricsSaver):
@@ -42,7 +42,7 @@ class ScoreFiles(MetricsSaver):
         for name, scores in engine.state.metric_details.items():  # type: ignore[attr-defined]
             known = scores.ndim == 2 and scores.shape[1] == len(self.label_names)
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # NumPy, on means of no case and of infinity
+                warnings.simplefilter("ignore", RuntimeWarning)  # NumPy warns of means of no case and of infinity
                 write_metrics_reports(
                     self.save_dir,
                     names,

@@ -1,4 +1,4 @@
-"""Predictions and label maps of a segmentation, as its scores compare them."""
+"""Convert predictions and label maps of a segmentation to the form that scores compare."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -10,13 +10,13 @@ from ...weights.classes import Classes
 
 
 class ScoredClassesd(MapTransform):
-    """Make one channel for each class that the data set has, background first, with the values 0 and 1.
+    """Make one channel of zeros and ones for each class that the data set has, background first.
 
-    Logits (C, D, H, W) become the class with the largest one; a volume of one channel holds class numbers already.
+    Of logits (C, D, H, W) the class with the largest logit is taken. A volume of one channel holds class numbers.
 
     Args:
-        classes: The classes of the network, and which of them the data set has.
-        keys: Of predictions and labels.
+        classes: Classes of the network and of the data set.
+        keys: Keys of predictions and labels.
     """
 
     def __init__(self, classes: Classes, keys: KeysCollection = ("pred", "label")) -> None:

@@ -1,4 +1,4 @@
-"""The 95th percentile of the surface distance, with one meaning for a class that was missed."""
+"""Measure the 95th percentile of the surface distance, with a clear value for classes that were missed."""
 
 import warnings
 from collections.abc import Callable
@@ -15,8 +15,8 @@ MEANINGLESS = (r"(the prediction|the ground truth) of class", r"monai\.metrics\.
 class SurfaceDistance95(IgniteMetricHandler):
     """Metric of an evaluator: MONAI's 95th percentile of the Hausdorff distance, in voxels, without background.
 
-    A class that the prediction misses has the distance infinity, and so has each mean over it. A class that the ground
-    truth lacks has no distance: nan. MONAI gives either for both, and a mean of 0.
+    The distance of a class that the prediction misses is infinity, and so is each mean that includes it. The distance
+    of a class that the ground truth lacks is nan. MONAI mixes up the two cases, and returns 0 for their mean.
 
     Args:
         output_transform: Function of the evaluator's output that returns one-hot predictions and labels.

@@ -1,4 +1,4 @@
-"""Structure maps from tokens."""
+"""Structure maps of tokens: computation, report and picture."""
 
 from .picture import StructurePictures
 from .report import TokenReport

@@ -1,4 +1,4 @@
-"""Draw a scan's structures: slices of the scan, of its tokens in colours, of the structure map."""
+"""Draw the structures of a scan: slices of the scan, of its tokens in colours, and of the structure map."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ class StructurePictures:
 def draw(
     path: Path, image: np.ndarray, colours: np.ndarray, structures: np.ndarray, spacing: Sequence[float], title: str
 ) -> None:
-    """Draw middle slices of a scan, of its tokens and of its structures, as a PNG that is replaced at once.
+    """Draw middle slices of a scan, of its tokens and of its structures as a PNG, atomically.
 
     Args:
         path: Output PNG file.

@@ -1,4 +1,4 @@
-"""The table of a token network: do tokens find their partners, do they fall into structures; beside the baselines."""
+"""Report how well tokens find their partners and separate structures, compared with baselines."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -30,23 +30,25 @@ CHANCE, INTENSITY, POSITION, ONE = "chance", "mean intensity of a cell", "positi
 
 
 class TokenReport:
-    """Handler of an evaluator that writes ``tokens.csv``, one row a volume and method, and ``tokens.md``, their means.
+    """Handler of an evaluator that writes ``tokens.csv`` (one row per volume and method) and ``tokens.md`` (means).
 
-    Methods are the tokens of the teacher, the encoder map that they are made of, and the same map of an untrained
-    network and of the ``baselines``. Each sees the evaluator's views: the crops of a volume, and of its warped copy.
+    Methods are the tokens of the teacher, the encoder map from which the tokens are made, and the same map of an
+    untrained network and of the ``baselines``. Each sees the views of the evaluator: the crops of a volume, and of its
+    warped copy.
 
-    Matching accuracy is the share of the tokens with a partner in the copy whose most similar token there is that
-    partner. Where the volumes have a ``label``, the purity of their ``structure_map`` is given, see :func:`purity`,
-    beside that of structures made of the cells' intensities, of their positions, and of one structure for all.
+    Matching accuracy is the share of tokens whose most similar token in the copy is their true partner, among the
+    tokens that have a partner. If the volumes have a ``label``, the purity of their ``structure_map`` is reported too,
+    see :func:`purity`. Its baselines are structures made of the cells' intensities, structures made of the cells'
+    positions, and one structure for all.
 
     Args:
         directory: Folder of the files; made when needed.
-        network: The method, with its weights.
-        baselines: Weights by the name of their row, as ``ssl3d.weights.resolve`` takes them; what is not there is left
-            out, and the log says so.
-        bundle_root: Folder of the bundle, beside which bundles are looked up.
+        network: Method with its weights.
+        baselines: Name of a row -> weights, see ``ssl3d.weights.resolve``; missing weights are left out, which is
+            logged.
+        bundle_root: Folder of the bundle; other bundles are searched beside it.
         structures: Number of structures of a map.
-        seed: Of the untrained network.
+        seed: Seed of the untrained network.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class TokenReport:
             try:
                 file = weights.resolve(given, bundle_root)
             except FileNotFoundError as error:
-                logger.info(f"{name} is not compared. {error}")
+                logger.info(f"{name} is left out of the comparison. {error}")
                 continue
             if file is not None:
                 backbones[name] = _like(teacher.backbone, seed)
@@ -79,7 +81,7 @@ class TokenReport:
             self.methods[f"{name}, encoder map"] = _EncoderMap(backbone, teacher.level)
 
     def attach(self, evaluator: Evaluator) -> None:
-        """Measure each batch, write when the evaluation is complete."""
+        """Measure each batch, and write the report when the evaluation is complete."""
         evaluator.add_event_handler(Events.STARTED, lambda _: self.rows.clear())
         evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         evaluator.add_event_handler(Events.COMPLETED, self._write)
@@ -144,7 +146,7 @@ class TokenReport:
 
 
 class _EncoderMap(nn.Module):
-    """One encoder map of a backbone, its vectors of unit length."""
+    """Encoder map of a backbone, with vectors of unit length."""
 
     def __init__(self, backbone: nn.Module, level: int) -> None:
         super().__init__()
@@ -156,11 +158,11 @@ class _EncoderMap(nn.Module):
 
 
 def purity(structures: Tensor, label: Tensor) -> float:
-    """How well structures tell labels apart, all labels counting alike however large they are; 1 is perfect.
+    """Measure how well structures separate labels, with equal weight for all labels whatever their size; 1 is perfect.
 
-    Each voxel weighs one over the number of voxels of its label. The purity is the share of the weight that lies in the
-    commonest label of its structure, commonest by weight; one structure for all K labels has 1 / K. (Unweighted, a scan
-    of much background and small organs would be nearly pure whatever the structures are.)
+    The weight of a voxel is 1 / (number of voxels of its label). The purity is the share of the total weight in the
+    label with the largest weight of each structure. One structure for all K labels has 1 / K. (Without weights, a scan
+    with much background and small organs would be nearly pure for any structures.)
 
     Args:
         structures: (n,), structure of each voxel, whole numbers from 0.
@@ -181,12 +183,12 @@ def _like(backbone: nn.Module, seed: int) -> nn.Module:
 
 
 def _cell_means(image: Tensor, size: torch.Size) -> Tensor:
-    """Mean intensities (C, d, h, w) of the cells of an image (C, D, H, W)."""
+    """Return the mean intensities (C, d, h, w) of the cells of an image (C, D, H, W)."""
     return F.adaptive_avg_pool3d(image, list(size))  # type: ignore[arg-type]
 
 
 def _positions(size: torch.Size) -> Tensor:
-    """Coordinates (3, d, h, w) of cells in cells."""
+    """Return the coordinates (3, d, h, w) of the cells of a grid."""
     return torch.stack(torch.meshgrid(*(torch.arange(float(count)) for count in size), indexing="ij"))
 
 

@@ -1,4 +1,4 @@
-"""Tokens as volumes in the geometry of their scan, and the structures that they fall into."""
+"""Group tokens into structures, and bring tokens and structures to the geometry of their scan."""
 
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -13,19 +13,19 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 NEIGHBOURHOOD = 3  # tokens along an axis
-ITERATIONS = 50  # of k-means
+ITERATIONS = 50  # iterations of k-means
 
 
 class TokenGridd(MapTransform):
-    """Gives maps of tokens unit length and the affine of their own grid.
+    """Scale the vectors of token maps to unit length, and add the affine of their grid.
 
-    A window's average has not quite unit length; and a map comes from the network without a place. The image must be a
-    whole number of cells along each axis, as after ``DivisiblePadd``.
+    Averages over windows do not have exactly unit length, and maps come from the network without an affine. The image
+    must be a whole number of cells along each axis, as after ``DivisiblePadd``.
 
     Args:
-        keys: Of the maps (C, d, h, w).
-        image: Key of the image (1, D, H, W) that they are of.
-        allow_missing_keys: Leave out a key that is not there.
+        keys: Keys of the maps (C, d, h, w).
+        image: Key of the image (1, D, H, W) from which the maps were made.
+        allow_missing_keys: Whether to ignore missing keys.
 
     Raises:
         ValueError: in a call, an image that is no whole number of cells.
@@ -53,18 +53,18 @@ class TokenGridd(MapTransform):
 
 
 class StructureMapd(MapTransform):
-    """Groups the tokens of each scan into structures, and colours them by their principal components.
+    """Group the tokens of each scan into structures, and colour them by their principal components.
 
-    See :func:`structure_map` and :func:`component_colours`. The numbers of the structures of two scans have nothing to
-    do with each other: each is grouped on its own.
+    See :func:`structure_map` and :func:`component_colours`. Each scan is grouped on its own, so equal numbers in two
+    scans do not mean the same structure.
 
     Args:
-        keys: Of the maps of tokens (C, d, h, w).
-        image: Key of the image (1, D, H, W) that they are of.
-        structures: How many, from 2 to 254.
-        structures_key: Of the label map (1, D, H, W), uint8, from 1.
-        colours_key: Of the colours (3, D, H, W), in [0, 1].
-        allow_missing_keys: Leave out a key that is not there.
+        keys: Keys of the token maps (C, d, h, w).
+        image: Key of the image (1, D, H, W) from which the maps were made.
+        structures: Number of structures, from 2 to 254.
+        structures_key: Key of the resulting label map (1, D, H, W), uint8, from 1.
+        colours_key: Key of the resulting colours (3, D, H, W), in [0, 1].
+        allow_missing_keys: Whether to ignore missing keys.
 
     Raises:
         ValueError: another number of structures; in a call, an image that is no whole number of cells.
@@ -101,26 +101,26 @@ class StructureMapd(MapTransform):
 
 
 def structure_map(tokens: Tensor, cell: tuple[int, int, int], structures: int, average: bool = True) -> Tensor:
-    """Label map (1, D, H, W), uint8, 1 to ``structures`` from large to small, of tokens that are alike.
+    """Group similar tokens to a label map (1, D, H, W), uint8, with numbers 1 to ``structures`` from large to small.
 
-    Each token is first averaged with its neighbours, weighted by how alike they are: the token of a large structure is
-    joined to it, that of a border stays on its side. K-means groups the averages. A voxel belongs to the structure
-    whose centre is nearest to the tokens around it, interpolated.
+    Each token is first averaged with its neighbours, weighted by their similarity. This merges tokens within a large
+    structure, and keeps tokens at a border on their side. K-means groups the averages. A voxel belongs to the structure
+    whose centre is nearest to the interpolated tokens around the voxel.
 
     Args:
         tokens: (C, d, h, w), unit-norm.
         cell: Voxels of a token along each axis.
-        structures: How many; fewer come out where fewer tokens differ.
-        average: With the neighbours; not for vectors of another kind, whose cosines mean nothing.
+        structures: Number of structures; the result has fewer if fewer tokens differ.
+        average: Whether to average with the neighbours; false for vectors whose cosines have no meaning.
 
     Source: after the structure-level consistency of S2DC (arXiv:2507.02581), which weighs tokens by their similarity to
-    their surroundings; the grouping is ours.
+    their surroundings. The grouping is not part of the publication.
     """
     averaged = neighbourhood_average(tokens) if average else tokens
     samples = averaged.flatten(1).T.double().numpy()  # (N, C)
     centres, _ = kmeans2(samples, min(structures, len(samples)), iter=ITERATIONS, minit="++", rng=0, missing="warn")
     centre = torch.from_numpy(centres).float()  # (K, C)
-    # |t - c|² = |t|² - 2 (t · c - |c|²/2): what is maximised is linear in t, so that it is interpolated in t's place.
+    # |t - c|² = |t|² - 2 (t · c - |c|²/2): the bracket is linear in t, so it can be interpolated instead of t.
     score = torch.einsum("kc,cdhw->kdhw", centre, averaged) - centre.square().sum(1).view(-1, 1, 1, 1) / 2
     nearest = F.interpolate(score[None], scale_factor=cell, mode="trilinear", align_corners=False)[0].argmax(0)
     size = torch.bincount(nearest.flatten(), minlength=len(centre))
@@ -128,9 +128,9 @@ def structure_map(tokens: Tensor, cell: tuple[int, int, int], structures: int, a
 
 
 def neighbourhood_average(tokens: Tensor) -> Tensor:
-    """Tokens (C, d, h, w), each averaged with its neighbours in proportion to their cosine, where positive."""
+    """Average each of the tokens (C, d, h, w) with its neighbours, weighted by their cosines if positive."""
     side = NEIGHBOURHOOD // 2
-    padded = F.pad(tokens, [side] * 6)  # beyond the border: zeros, of cosine 0
+    padded = F.pad(tokens, [side] * 6)  # zeros beyond the border have cosine 0
     total = torch.zeros_like(tokens)
     for shift in torch.cartesian_prod(*[torch.arange(NEIGHBOURHOOD)] * 3).tolist():
         depth, height, width = (slice(start, start + n) for start, n in zip(shift, tokens.shape[1:], strict=True))
@@ -140,7 +140,7 @@ def neighbourhood_average(tokens: Tensor) -> Tensor:
 
 
 def component_colours(tokens: Tensor, cell: tuple[int, int, int]) -> Tensor:
-    """Colours (3, D, H, W) in [0, 1]: the first three principal components of tokens (C, d, h, w), interpolated."""
+    """Colour tokens (C, d, h, w) by their first three principal components; interpolated, (3, D, H, W) in [0, 1]."""
     samples = tokens.flatten(1).T  # (N, C)
     samples = samples - samples.mean(0)
     _, _, axes = torch.linalg.svd(samples, full_matrices=False)
@@ -152,7 +152,7 @@ def component_colours(tokens: Tensor, cell: tuple[int, int, int]) -> Tensor:
 
 
 def cell_size(image: torch.Size, tokens: torch.Size) -> tuple[int, int, int]:
-    """Voxels of a cell along D, H, W.
+    """Return the size of a cell in voxels along D, H, W.
 
     Raises:
         ValueError: the image is no whole number of cells.

@@ -1,4 +1,4 @@
-"""Views of pairs of crops for Alice, made on the device; every parameter is a function of (seed, draw)."""
+"""Make the views of Alice from pairs of crops, on the device; every parameter is a function of (seed, draw)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,18 +18,18 @@ MASKS = "block mask", "block mask of the second crop"
 
 
 class MatchedViews:
-    """Views for Alice of crops around equal places, to be given to a MONAI engine as ``prepare_batch``.
+    """Views of Alice for crops around corresponding places, used as ``prepare_batch`` of a MONAI engine.
 
-    The student sees each crop with hidden blocks (0, the lowest intensity), the teacher sees all of it, turned and with
-    noise: each crop has a mask, a turn and a noise of its own.
+    The student sees each crop with hidden blocks (0, the lowest intensity). The teacher sees the whole crop, rotated
+    and with noise. Each crop has its own mask, rotation and noise.
 
     Args:
-        mask: Which blocks are hidden.
-        spacing: (D, H, W), mm, of the crops' voxels.
-        rotation: Largest angle in degrees by which the teacher's crops are turned, about the third axis: that of the
-            body, in volumes of RAS orientation.
-        noise: Largest standard deviation of their Gaussian noise.
-        seed: Of the run.
+        mask: Sampler of the hidden blocks.
+        spacing: Voxel size of the crops along (D, H, W) in mm.
+        rotation: Largest rotation of the teacher's crops in degrees, about the third axis, which is that of the body in
+            volumes of RAS orientation.
+        noise: Largest standard deviation of the Gaussian noise of the teacher's crops.
+        seed: Seed of the run.
 
     Raises:
         ValueError: a number out of range.

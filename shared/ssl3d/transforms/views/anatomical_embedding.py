@@ -1,4 +1,4 @@
-"""Two windows of each volume with the place of every voxel in mm: the views of the anatomical embedding."""
+"""Make the views of the anatomical embedding: two windows of each volume, with the place of every voxel in mm."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,11 +14,11 @@ from .types import WindowViews
 
 
 class WindowParameters(NamedTuple):
-    """What :meth:`TwoWindows.sample` draws, float32 on the CPU; B items of two windows.
+    """Parameters from :meth:`TwoWindows.sample` for B items of two windows, float32 on the CPU.
 
     Attributes:
-        origin: (B, 2, 3), voxel of the volume at which the window's first voxel lies.
-        scale: (B, 2), voxels of the volume from one voxel of the window to the next, along each axis.
+        origin: (B, 2, 3), position of the window's first voxel in voxels of the volume.
+        scale: (B, 2), side of a window's voxel in voxels of the volume.
         noise: (B, 2), standard deviation of the noise.
     """
 
@@ -28,14 +28,14 @@ class WindowParameters(NamedTuple):
 
 
 class TwoWindows:
-    """Places two windows of different zoom in a volume, which share a point of it more often than not.
+    """Sampler of two windows of different zoom in a volume, most of which share a point.
 
-    There is no rotation and no flip: left and right must stay apart.
+    There is no rotation and no flip, because left and right must stay distinct.
 
     Args:
         roi_size: (D, H, W) of a window in voxels.
-        zoom: A window's voxels are 1 ± this of the volume's.
-        sharing: Probability that both windows are placed around one random point; else each lies anywhere.
+        zoom: Largest deviation from 1 of the side of a window's voxel, in voxels of the volume.
+        sharing: Probability that both windows are placed around one random point; else they are independent.
         noise: Largest standard deviation of the Gaussian noise of a window.
 
     Raises:
@@ -63,12 +63,12 @@ class TwoWindows:
     def sample(self, draws: Draws, size: Sequence[int], seed: int) -> WindowParameters:
         """Draw the windows of a batch for volumes of ``size`` (D, H, W).
 
-        A window lies inside of the volume where it fits, else it has the volume in its middle.
+        A window lies inside the volume if it fits, else the volume is centred in the window.
 
         Args:
             draws: (B,) draw numbers; each item's windows are a function of (seed, draw, size).
             size: (D, H, W) in voxels.
-            seed: Of the run.
+            seed: Seed of the run.
 
         Raises:
             ValueError: draws or sizes of another form.
@@ -78,7 +78,7 @@ class TwoWindows:
         return WindowParameters(*(torch.from_numpy(np.stack(part)).float() for part in zip(*items, strict=True)))
 
     def positions(self, parameters: WindowParameters) -> Tensor:
-        """Voxels of the volume that the voxels of the windows lie at, (B, 2, 3, d, h, w), float32."""
+        """Return the positions of the windows' voxels in voxels of the volume, (B, 2, 3, d, h, w), float32."""
         axes = [torch.arange(side, dtype=torch.float32) for side in self.roi_size]
         grid = torch.stack(torch.meshgrid(axes, indexing="ij")).to(parameters.origin)  # (3, d, h, w)
         origin, scale = parameters.origin[..., None, None, None], parameters.scale[..., None, None, None, None]
@@ -96,12 +96,12 @@ class TwoWindows:
 
 
 class EmbeddingViews:
-    """Views for the anatomical embedding, to be given to a MONAI engine as ``prepare_batch``.
+    """Views of the anatomical embedding, used as ``prepare_batch`` of a MONAI engine.
 
     Args:
-        windows: How the two windows are placed.
-        spacing: (D, H, W), mm, of the volumes' voxels; volumes of RAS orientation have the body's length last.
-        seed: Of the run.
+        windows: Sampler of the two windows.
+        spacing: Voxel size along (D, H, W) in mm. In volumes of RAS orientation the last axis runs along the body.
+        seed: Seed of the run.
 
     Raises:
         ValueError: a spacing that is not three positive numbers.

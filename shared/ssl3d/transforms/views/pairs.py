@@ -1,4 +1,4 @@
-"""Views of a batch for the methods, made on the device; every parameter is a function of (seed, draw)."""
+"""Make the views of GVSL and MAE on the device; every parameter is a function of (seed, draw)."""
 
 from typing import Any
 
@@ -15,15 +15,14 @@ COPY = "spatial augmentation of a copy"  # second field of a volume that is pair
 
 
 class PairViews:
-    """Views of pairs for GVSL, to be given to a MONAI engine as ``prepare_batch``.
+    """Views of GVSL for pairs, used as ``prepare_batch`` of a MONAI engine.
 
-    Fixed and moving volume undergo one and the same spatial augmentation, so that only the difference between the
-    people is left to register; a volume that is paired with itself gets a second one. The fixed volume is then
-    corrupted.
+    Fixed and moving volume get the same spatial augmentation, so that only the difference between the people is left
+    to register. A volume that is paired with itself gets a second augmentation. The fixed volume is then corrupted.
 
     Args:
-        spatial, appearance: The augmentations.
-        seed: Of the run.
+        spatial, appearance: Augmentations of the shape and of the intensities.
+        seed: Seed of the run.
 
     Source: GVSL (He et al., CVPR 2023, https://arxiv.org/abs/2303.00874): the order of its released code.
     """
@@ -61,12 +60,12 @@ class PairViews:
 
 
 class MaskedViews:
-    """Views of single volumes for MAE, to be given to a MONAI engine as ``prepare_batch``.
+    """Views of MAE for single volumes, used as ``prepare_batch`` of a MONAI engine.
 
     Args:
-        spatial: The augmentation of the volumes.
-        mask: Which blocks are hidden.
-        seed: Of the run.
+        spatial: Spatial augmentation of the volumes.
+        mask: Sampler of the hidden blocks.
+        seed: Seed of the run.
     """
 
     def __init__(self, spatial: SpatialAugmentation, mask: BlockMask, seed: int = 0) -> None:

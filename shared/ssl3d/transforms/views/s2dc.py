@@ -1,4 +1,4 @@
-"""Views of a batch for S2DC: a volume, a copy that is warped as a whole, a copy whose crops are warped one by one."""
+"""Make the views of S2DC: a volume, a copy that is warped as a whole, a copy whose crops are warped one by one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,34 +15,34 @@ from .types import WarpedViews
 
 WHOLE, EACH, CHOICE = "correspondence views: volume", "correspondence views: crops", "correspondence views: choice"
 SHIFT = "correspondence views: intensity"
-HALF = 0.5 - 1e-4  # of a cell; a warp leaves shares beside their value by its rounding
+HALF = 0.5 - 1e-4  # half of a cell, less the rounding errors of a warp
 
 
 class CorrespondenceViews:
-    """Views for S2DC, to be given to a MONAI engine as ``prepare_batch``.
+    """Views of S2DC, used as ``prepare_batch`` of a MONAI engine.
 
-    A volume is a grid of crops, and each crop a grid of cells, the tokens of the network. One matrix an item warps the
-    volume, the mask of real voxels and the correspondence of cells. A cell of less than half real voxels is not valid:
-    its token is neither positive nor negative.
+    A volume is a grid of crops, and each crop a grid of cells, the tokens of the network. One matrix per item warps the
+    volume, the mask of real voxels and the correspondence of cells. A cell with less than half real voxels is not
+    valid: its token is neither positive nor negative.
 
-    For the contrast of whole crops each crop is also warped by a matrix of its own, and one crop of the volume is
-    chosen, at random among those that are real to at least a half; where there is none, the one with most real voxels.
+    For the contrast of whole crops each crop is also warped by a matrix of its own. One crop of the volume is chosen at
+    random among those with at least half real voxels, else the crop with most real voxels.
 
     Args:
         crops: Number of crops along D, H, W.
-        cell: Edge of a cell in voxels: the stride of the tokens.
-        volume: The warp of the whole volume.
-        crop: That of each crop; drawn as that of the volume when not given.
+        cell: Edge of a cell in voxels, equal to the stride of the tokens.
+        volume: Random warp of the whole volume.
+        crop: Random warp of each crop; with the ranges of ``volume`` if not given.
         intensity: Largest shift of the intensities of a warped copy, of a whole volume or of a crop.
-        intensity_probability: That there is one.
-        seed: Of the run.
+        intensity_probability: Probability of a shift of the intensities.
+        seed: Seed of the run.
 
     Raises:
-        ValueError: arguments of another form; in a call, a volume that its crops, or crops that the cells do not tile.
+        ValueError: arguments of another form; in a call, a volume that crops, or crops that cells do not tile.
 
-    Source: S2DC (arXiv:2507.02581), the views of its released code. Departures: crops and correspondence along all
-    three axes, the chosen crop does not depend on the rest of the batch. Crops are scaled by 1 ± 0.05 there, where a
-    slip makes it 0 to 2.
+    Source: S2DC (arXiv:2507.02581), the views of its released code. Differences: crops and correspondence use all three
+    axes, and the chosen crop does not depend on the rest of the batch. Crops are scaled by 1 ± 0.05, while an error in
+    the released code makes it 0 to 2.
 
     Example:
         >>> image, valid = torch.rand(1, 1, 32, 32, 32), torch.ones(1, 1, 32, 32, 32)
@@ -62,7 +62,7 @@ class CorrespondenceViews:
         intensity_probability: float = 0.1,
         seed: int = 0,
     ) -> None:
-        check_crops(crops, crops)  # of one voxel each: the numbers alone
+        check_crops(crops, crops)  # crops of one voxel, to check the numbers only
         if cell < 1:
             raise ValueError(f"cell must be at least 1, got {cell}.")
         if not intensity >= 0:
@@ -97,7 +97,7 @@ class CorrespondenceViews:
             )
         cell, count = (self.cell,) * 3, self.crops[0] * self.crops[1] * self.crops[2]
 
-        # A shift of the intensities before a warp is that shift after it: padding stays 0.
+        # Shift the intensities before the warp, so that padding stays 0.
         shift = self._shifts(draws, count + 1).to(image)  # (B, 1 + P): of the whole copy, of each crop
         matrix = self.volume.sample(draws, self.seed, WHOLE)[:, 0].to(image.device)
         shifted = image + shift[:, 0].view(-1, 1, 1, 1, 1) * valid
@@ -123,7 +123,7 @@ class CorrespondenceViews:
         )
 
     def _shifts(self, draws: list[int], count: int) -> Tensor:
-        """Shifts of the intensities (B, count), most of them 0."""
+        """Draw shifts of the intensities (B, count), most of them 0."""
         states = random_states(self.seed, draws, SHIFT)
         numbers = torch.stack([torch.from_numpy(state.random_sample((2, count))) for state in states])
         happens, size = numbers.unbind(1)

@@ -1,4 +1,4 @@
-"""Keys and shapes of the views that methods learn from."""
+"""Define keys and shapes of the views that methods learn from."""
 
 from typing import TypedDict
 
@@ -10,8 +10,8 @@ class PairedViews(TypedDict):
 
     Attributes:
         fixed, moving: (B, C, D, H, W), intensities in [0, 1].
-        corrupted: (B, C, D, H, W), the fixed volume with its appearance changed and parts hidden.
-        valid: (B, 1, D, H, W), 1 where the fixed volume is real and not padding.
+        corrupted: (B, C, D, H, W), the fixed volume with changed appearance and hidden parts.
+        valid: (B, 1, D, H, W), 1 for real voxels of the fixed volume, 0 for padding.
     """
 
     fixed: Tensor
@@ -43,9 +43,9 @@ class WarpedViews(TypedDict):
         warped: (B, C, D, H, W), warped as a whole.
         augmented: (B, C, D, H, W), warped crop by crop.
         correspondence: (B, N, N), bool; rows are cells of ``image``, columns cells of ``warped``.
-        image_valid, warped_valid: (B, N), bool, cells of which at least half is real.
-        crop_valid: (B, P), bool, crops of which at least half is real.
-        chosen: (B,), number of the crop for the contrast.
+        image_valid, warped_valid: (B, N), bool, cells with at least half real voxels.
+        crop_valid: (B, P), bool, crops with at least half real voxels.
+        chosen: (B,), index of the crop for the contrast.
         draw: (B,), draw numbers.
     """
 
@@ -66,10 +66,10 @@ class MatchedCropViews(TypedDict):
     Attributes:
         image: (B, 2, C, D, H, W).
         masked: (B, 2, C, D, H, W), with hidden blocks at 0, for the student.
-        target: (B, 2, C, D, H, W), turned and with noise, for the teacher.
+        target: (B, 2, C, D, H, W), rotated and with noise, for the teacher.
         hidden, valid: (B, 2, 1, D, H, W), 1 where a voxel is hidden, and where it is real and not padding.
-        score: (B,), certainty of the pair.
-        copy: (B,), 1 where both crops are of one volume.
+        score: (B,), confidence of the match.
+        copy: (B,), 1 if both crops come from the same volume.
     """
 
     image: Tensor
@@ -86,7 +86,7 @@ class WindowViews(TypedDict):
 
     Attributes:
         image: (B, 2, C, D, H, W).
-        coordinates: (B, 2, 3, D, H, W), mm from the volume's first voxel; defined outside of the volume too.
+        coordinates: (B, 2, 3, D, H, W), mm from the volume's first voxel; also defined outside the volume.
         valid: (B, 2, 1, D, H, W), 1 where a voxel is real and not padding.
         draw: (B,), draw numbers.
     """
