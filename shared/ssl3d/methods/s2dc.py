@@ -95,7 +95,7 @@ class S2DC(Method):
         self.contrast = contrast or QueueContrastiveLoss(temperature=0.1)
 
     def check_settings(self, roi_size: Sequence[int], batch_size: int) -> None:
-        """Check that crops tile the volumes, that the backbone fits the crops, and that batches fill the queue evenly."""
+        """Check that crops tile the volumes, that the backbone fits the crops, and that batches fit the queue."""
         self._check_crop(check_crops(roi_size, self.crops), roi_size)
         self.queue.check_batch(batch_size)
 
